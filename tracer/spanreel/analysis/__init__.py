@@ -1,0 +1,1 @@
+"""Pure functions over recorded spans; used outside the program under observation."""

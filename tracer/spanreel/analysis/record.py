@@ -1,0 +1,99 @@
+"""The currency of the analysis: a span as it was recorded, and the canonical row made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+KINDS = (
+    "llm", "embedding", "retrieval", "rerank", "tool", "agent", "chain",
+    "guardrail", "evaluator", "memory", "span",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One HTTP exchange of a call, as it went over the wire (redacted at capture)."""
+
+    seq: int
+    meta: dict[str, Any]
+    """protocol, method, url (no query), status, request_id, start_ns, first_ns, end_ns, chunks
+    ([[offset, ns after start], ...]), encoding ("utf-8" | "base64"), error_type, truncated."""
+    request: bytes
+    response: bytes
+
+
+@dataclass(slots=True)
+class RawSpan:
+    """A span joined from its journal records; nothing interpreted yet."""
+
+    trace_id: str
+    span_id: str
+    parent_id: str | None
+    foreign_parent: bool
+    kind: str
+    name: str
+    start_ns: int
+    end_ns: int | None = None
+    state: str = "running"
+    status: str = "unset"
+    first_ns: int | None = None
+    input: str | None = None
+    """JSON text."""
+    output: str | None = None
+    error_type: str | None = None
+    error_message: str | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+    attempts: list[Attempt] = field(default_factory=list)
+    process: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Document:
+    """One retrieved document, in the order it was returned."""
+
+    rank: int
+    id: str | None
+    score: float | None
+    content: str | None
+    metadata: str | None
+    """JSON text."""
+
+
+@dataclass(slots=True)
+class Canonical:
+    """The columns of the `spans` view that are derived from a `RawSpan` (see ARCHITECTURE.md)."""
+
+    kind: str
+    name: str
+    provider: str | None = None
+    request_model: str | None = None
+    response_model: str | None = None
+    finish_reason: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_usd: float | None = None
+    cost_source: str | None = None
+    """reported | user | book:<version> | unpriced; None where nothing is billed."""
+    ttft_ms: float | None = None
+    output_tokens_per_s: float | None = None
+    tool_name: str | None = None
+    session_id: str | None = None
+    user_id: str | None = None
+    environment: str | None = None
+    release: str | None = None
+    prompt_name: str | None = None
+    prompt_version: str | None = None
+    input: str | None = None
+    output: str | None = None
+    attributes: str = "{}"
+    """JSON text, key order and number text as received."""
+    metadata: str | None = None
+    tags: list[str] | None = None
+    dialect: str = "spanreel"
+    error_type: str | None = None
+    error_message: str | None = None
+    documents: list[Document] = field(default_factory=list)

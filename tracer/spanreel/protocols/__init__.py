@@ -1,0 +1,1 @@
+"""Provider wire protocols: bytes of request, response and stream -> one canonical `Call`."""

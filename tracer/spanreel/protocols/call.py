@@ -1,0 +1,55 @@
+"""The canonical call: what every provider protocol is folded into.
+
+Field names and units follow the OpenTelemetry GenAI conventions. Token counts are *inclusive*:
+`input_tokens` holds cache reads and writes, `output_tokens` holds reasoning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Message = dict[str, Any]
+"""`{"role": ..., "parts": [{"type": "text", "content": ...}, ...]}`, the convention's message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call, inclusive, and the provider's own object as it came."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+    cost_usd: float | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One logical call of a model, whichever provider and API it went to."""
+
+    provider: str
+    operation: str
+    """`gen_ai.operation.name`: chat, embeddings, text_completion, ..."""
+    request_model: str | None = None
+    response_model: str | None = None
+    response_id: str | None = None
+    stream: bool = False
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """`gen_ai.request.*` attributes by their full names, plus provider extensions."""
+    input_messages: Sequence[Message] = ()
+    output_messages: Sequence[Message] = ()
+    system_instructions: Sequence[dict[str, Any]] = ()
+    tool_definitions: Sequence[dict[str, Any]] = ()
+    finish_reasons: Sequence[str] = ()
+    """Normalised: stop, length, tool_call, content_filter, error."""
+    usage: Usage | None = None
+    error_type: str | None = None
+    error_message: str | None = None
+    output_started: bool = True
+    """False where a stream was cut before its end marker."""
