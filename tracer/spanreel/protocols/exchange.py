@@ -1,0 +1,147 @@
+"""An attempt's bytes, read once: request, response or events, error, address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from spanreel.protocols import sse
+from spanreel.protocols.shapes import EMPTY, integer, mapping, parse, sequence, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from spanreel.analysis.record import Attempt
+
+HTTP_ERROR = 400
+STREAM_CUT = "stream_cut"
+"""error.type of a stream that stopped before its end marker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One HTTP exchange with its JSON parsed. Absent or broken parts are empty."""
+
+    host: str = ""
+    port: int | None = None
+    path: str = ""
+    status: int | None = None
+    request: Mapping[str, Any] = field(default_factory=dict)
+    body: Mapping[str, Any] = field(default_factory=dict)
+    """The response where it is one JSON object."""
+    events: tuple[Mapping[str, Any], ...] = ()
+    """The JSON objects of an event stream; `type` is set from the event's name where they have none."""
+    streamed: bool = False
+    done: bool = False
+    """The end marker `[DONE]` was seen."""
+    error_type: str | None = None
+    error_message: str | None = None
+
+
+def read(attempt: Attempt) -> Exchange:
+    """Parse one attempt; total."""
+    meta = mapping(attempt.meta)
+    host, port, path = address(text(meta.get("url")) or "")
+    status = integer(meta.get("status"))
+    body: Mapping[str, Any] = EMPTY
+    events: tuple[Mapping[str, Any], ...] = ()
+    streamed = sse.looks_like(attempt.response)
+    done = False
+    if streamed:
+        events, done = _events(attempt.response)
+    else:
+        body = error_object(parse(attempt.response))
+    error_type, error_message = text(meta.get("error_type")), text(meta.get("error_message"))
+    found = http_error(status, body) or _stream_error(events)
+    if found is not None:
+        error_type, error_message = found
+    return Exchange(
+        host=host, port=port, path=path, status=status, request=mapping(parse(attempt.request)),
+        body=body, events=events, streamed=streamed, done=done,
+        error_type=error_type, error_message=error_message,
+    )  # fmt: skip
+
+
+def address(url: str) -> tuple[str, int | None, str]:
+    """Split a URL into host, port and path; ("", None, "") where it is none."""
+    try:
+        parts = urlsplit(url)
+        return parts.hostname or "", parts.port, parts.path
+    except ValueError:
+        return "", None, ""
+
+
+def error_object(value: Any) -> Mapping[str, Any]:
+    """Return a response's object; Google's compatible API wraps an error object into a list."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return mapping(value)
+
+
+def http_error(status: int | None, body: Mapping[str, Any]) -> tuple[str, str | None] | None:
+    """Return (type, message) of a failed exchange: the type is the HTTP status, low in cardinality.
+
+    The provider's own code stands in brackets after its message.
+    """
+    if status is None or status < HTTP_ERROR:
+        return None
+    error = body.get("error")
+    details = mapping(error)
+    message = (
+        text(error) or text(details.get("message")) or text(body.get("message")) or text(body.get("detail"))
+    )
+    code = text(details.get("code")) or text(details.get("type"))
+    if message is not None and code is not None:
+        message = f"{message} [{code}]"
+    return str(status), message or code
+
+
+def event_error(event: Mapping[str, Any]) -> tuple[str, str | None] | None:
+    """Return (type, message) of an error that came inside a stream."""
+    error = event.get("error")
+    details = mapping(error)
+    if event.get("type") == "response.failed":
+        details = mapping(mapping(event.get("response")).get("error"))
+    elif event.get("type") == "error":
+        details = details or event
+    elif not error or event.get("object") == "response":
+        return None
+    kind = details.get("code") or details.get("type")
+    kind = str(kind) if isinstance(kind, str | int) else None
+    return kind if kind and kind != "error" else "stream_error", text(details.get("message")) or text(error)
+
+
+def _stream_error(events: tuple[Mapping[str, Any], ...]) -> tuple[str, str | None] | None:
+    # An error ends a stream, so that only its last event can hold one.
+    return event_error(events[-1]) if events else None
+
+
+def _events(data: bytes) -> tuple[tuple[Mapping[str, Any], ...], bool]:
+    found: list[Mapping[str, Any]] = []
+    done = False
+    for event in sse.events(data):
+        if event.data.startswith(sse.DONE):
+            done = True
+            continue
+        payload = payload_of(event)
+        if payload:
+            found.append(payload)
+    return tuple(found), done
+
+
+def payload_of(event: sse.Event) -> Mapping[str, Any]:
+    """Return the JSON object of an event, with the event's name as `type` where it has none of its own."""
+    value = parse(event.data)
+    if not isinstance(value, dict):
+        return EMPTY
+    if event.name and "type" not in value:
+        value["type"] = event.name
+    return value
+
+
+def strings(value: object) -> list[str]:
+    """Return the strings of a JSON array, or the string itself as the only one."""
+    if isinstance(value, str):
+        return [value]
+    return [item for item in sequence(value) if isinstance(item, str)]

@@ -1,0 +1,61 @@
+"""Which provider answers at a host: the one table for every OpenAI-compatible API.
+
+Names are `gen_ai.provider.name` values of the OpenTelemetry GenAI conventions where they exist there.
+An unknown host is called "openai": it speaks that API, and prices of open-weight gateways are looked up by
+model name.
+"""
+
+from __future__ import annotations
+
+DEFAULT = "openai"
+
+HOSTS: tuple[tuple[str, str], ...] = (
+    ("api.openai.com", "openai"),
+    ("openai.azure.com", "azure.ai.openai"),
+    ("cognitiveservices.azure.com", "azure.ai.openai"),
+    ("services.ai.azure.com", "azure.ai.inference"),
+    ("inference.ai.azure.com", "azure.ai.inference"),
+    ("api.groq.com", "groq"),
+    ("api.together.xyz", "together"),
+    ("api.together.ai", "together"),
+    ("api.fireworks.ai", "fireworks"),
+    ("api.deepseek.com", "deepseek"),
+    ("api.x.ai", "x_ai"),
+    ("openrouter.ai", "openrouter"),
+    ("api.mistral.ai", "mistral_ai"),
+    ("api.perplexity.ai", "perplexity"),
+    ("api.moonshot.ai", "moonshot_ai"),
+    ("api.moonshot.cn", "moonshot_ai"),
+    ("api.cerebras.ai", "cerebras"),
+    ("api.sambanova.ai", "sambanova"),
+    ("api.deepinfra.com", "deepinfra"),
+    ("api.anthropic.com", "anthropic"),
+    ("generativelanguage.googleapis.com", "gcp.gemini"),
+    ("aiplatform.googleapis.com", "gcp.vertex_ai"),
+    ("integrate.api.nvidia.com", "nvidia"),
+    ("router.huggingface.co", "hugging_face"),
+    ("api-inference.huggingface.co", "hugging_face"),
+    ("dashscope.aliyuncs.com", "alibaba_cloud"),
+    ("dashscope-intl.aliyuncs.com", "alibaba_cloud"),
+    ("api.cohere.ai", "cohere"),
+    ("api.cohere.com", "cohere"),
+)
+"""(host or domain suffix, provider), tried in order."""
+
+LOCAL_PORTS: dict[int, str] = {11434: "ollama", 1234: "lm_studio"}
+"""Servers that are known by the port they listen on by default; vLLM's 8000 is everybody's."""
+
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "host.docker.internal")  # noqa: S104 - compared, not bound
+
+
+def provider(host: str, port: int | None = None) -> str:
+    """Return the provider behind `host` (lower case, without port) and `port`."""
+    host = host.lower().strip("[]")
+    if host in LOCAL_HOSTS:
+        return LOCAL_PORTS.get(port or 0, DEFAULT)
+    for suffix, name in HOSTS:
+        if host == suffix or host.endswith("." + suffix):
+            return name
+    if host.startswith("bedrock-runtime.") and host.endswith(".amazonaws.com"):
+        return "aws.bedrock"
+    return DEFAULT

@@ -1,0 +1,85 @@
+"""The table of protocols: which one a request belongs to, and what its attempts come to."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from spanreel.protocols import exchange as exchanges
+from spanreel.protocols.call import Call
+from spanreel.protocols.openai_chat import OpenAIChat
+from spanreel.protocols.openai_completions import OpenAICompletions
+from spanreel.protocols.openai_embeddings import OpenAIEmbeddings
+from spanreel.protocols.openai_responses import OpenAIResponses
+from spanreel.protocols.providers import provider
+from spanreel.protocols.shapes import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from spanreel.analysis.record import Attempt
+    from spanreel.protocols.wire_protocol import WireProtocol
+
+logger = logging.getLogger("spanreel")
+
+PROTOCOLS: tuple[WireProtocol, ...] = (
+    OpenAIChat(),
+    OpenAIResponses(),
+    OpenAIEmbeddings(),
+    OpenAICompletions(),
+)
+"""First match wins, so the longer path stands first."""
+
+SUFFIXES: tuple[str, ...] = tuple(suffix for protocol in PROTOCOLS for suffix in protocol.suffixes)
+"""What a request's path ends with if it may be ours: the first test of every hook."""
+
+_BY_NAME = {protocol.name: protocol for protocol in PROTOCOLS}
+
+
+def find(path: str, request: Mapping[str, Any]) -> WireProtocol | None:
+    """Return the protocol of a JSON request by the end of its path and its shape."""
+    for protocol in PROTOCOLS:
+        if path.endswith(protocol.suffixes) and protocol.accepts(path, request):
+            return protocol
+    return None
+
+
+def named(protocol: str) -> WireProtocol | None:
+    """Return a protocol by its name."""
+    return _BY_NAME.get(protocol)
+
+
+def recognise(
+    method: str,
+    host: str,  # noqa: ARG001 - a protocol may be told by its host alone
+    path: str,
+    request_headers: Mapping[str, str],  # noqa: ARG001 - as above
+    body: bytes,
+) -> str | None:
+    """Return the name of the protocol that a request speaks, or None. Total."""
+    if method.upper() != "POST" or not path.endswith(SUFFIXES):
+        return None
+    request = parse(body)
+    protocol = find(path, request) if isinstance(request, dict) else None
+    return protocol.name if protocol is not None else None
+
+
+def fold(protocol: str, attempts: Sequence[Attempt]) -> Call:
+    """Turn the attempts of one logical call into a `Call`: the last one answered it. Never raises.
+
+    A field that the attempts do not tell (bodies not captured, unknown protocol) is None or empty: what the
+    span's attributes say then holds.
+    """
+    known = _BY_NAME.get(protocol)
+    if not attempts:
+        return Call(provider="", operation=known.operation if known else "")
+    last = max(attempts, key=lambda attempt: attempt.seq)
+    host, port, _ = exchanges.address(str(last.meta.get("url", "")))
+    if known is None:
+        return Call(provider=provider(host, port), operation="")
+    try:
+        return known.fold(exchanges.read(last))
+    except Exception:
+        # The readers are total (property-tested); should one not be, its call keeps its place in the store.
+        logger.warning("spanreel could not read a %s exchange", protocol, exc_info=True)
+        return Call(provider=provider(host, port), operation=known.operation)
