@@ -1,0 +1,35 @@
+"""First on PYTHONPATH under `spanreel run`: starts the recorder, after the sitecustomize it stands before."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def _next_one() -> None:
+    """Run the sitecustomize that would have been found without us, under its own name."""
+    from importlib.machinery import PathFinder
+    from importlib.util import module_from_spec
+
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
+    spec = PathFinder.find_spec("sitecustomize", sys.path)
+    if spec is None or spec.loader is None:
+        return
+    module = module_from_spec(spec)
+    sys.modules["sitecustomize"] = module
+    spec.loader.exec_module(module)
+
+
+def _start() -> None:
+    try:
+        from spanreel import _autostart
+    except Exception:
+        return  # this interpreter has no spanreel
+    _autostart.start()
+
+
+try:
+    _next_one()
+finally:
+    _start()
