@@ -12,10 +12,10 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import openai
-import spanreel
 from openai.types.chat import ChatCompletionMessage, ChatCompletionMessageFunctionToolCall
 from pydantic import BaseModel, Field
 
+import spanreel
 from spanreel_demo import tools
 from spanreel_demo.models import Message, client, models
 from spanreel_demo.search import Hit, rerank, search
@@ -33,7 +33,9 @@ Use a tool when the question is about one order, one parcel, one workshop or one
 money to the billing specialist. Be brief and friendly, use the language of the customer, never ask for card numbers
 or passwords, and do not promise what a colleague would have to do.
 """
-BILLING = "You are the billing specialist of Fernwheel. Today is {today}. Look the order up before you move money."
+BILLING = (
+    "You are the billing specialist of Fernwheel. Today is {today}. Look the order up before you move money."
+)
 
 
 class Plan(BaseModel):
@@ -47,7 +49,11 @@ class Plan(BaseModel):
 
 @spanreel.trace(kind="agent", name="support desk")
 def ask(
-    question: str, history: Sequence[Message] = (), *, customer: str = "a customer", patience: float | None = None
+    question: str,
+    history: Sequence[Message] = (),
+    *,
+    customer: str = "a customer",
+    patience: float | None = None,
 ) -> str:
     """Answer a question; `history` holds the conversation so far, `patience` is how long to wait for a word (s)."""
     try:
@@ -124,9 +130,13 @@ def _stream(
         return stream.get_final_completion().choices[0].message
 
 
-def run_tools(message: ChatCompletionMessage, available: Mapping[str, Callable[..., object]]) -> list[Message]:
+def run_tools(
+    message: ChatCompletionMessage, available: Mapping[str, Callable[..., object]]
+) -> list[Message]:
     """Run the tools the model asked for; return its message and a result for each call."""
-    calls = [call for call in message.tool_calls or () if isinstance(call, ChatCompletionMessageFunctionToolCall)]
+    calls = [
+        call for call in message.tool_calls or () if isinstance(call, ChatCompletionMessageFunctionToolCall)
+    ]
     asked: Message = {
         "role": "assistant",
         "tool_calls": [

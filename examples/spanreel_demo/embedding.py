@@ -19,16 +19,22 @@ MODEL, DIMENSIONS = "text-embedding-3-small", 1536
 def response(request: Mapping[str, Any]) -> dict[str, Any]:
     """Answer an embedding request; vectors as numbers or, when asked for, base64 of little-endian floats."""
     if request["model"] != MODEL:
-        raise ApiError(404, f"The model `{request['model']}` does not exist.", "invalid_request_error", "model_not_found")
+        raise ApiError(
+            404, f"The model `{request['model']}` does not exist.", "invalid_request_error", "model_not_found"
+        )
     given = request.get("input", "")
     texts = [str(text) for text in given] if isinstance(given, list) else [str(given)]
     vectors = [embed(text, int(request.get("dimensions") or DIMENSIONS)) for text in texts]
-    encoded = [_base64(vector) if request.get("encoding_format") == "base64" else vector for vector in vectors]
+    encoded = [
+        _base64(vector) if request.get("encoding_format") == "base64" else vector for vector in vectors
+    ]
     tokens = sum(count(text) for text in texts)
     return {
         "object": "list",
         "model": MODEL,
-        "data": [{"object": "embedding", "index": at, "embedding": vector} for at, vector in enumerate(encoded)],
+        "data": [
+            {"object": "embedding", "index": at, "embedding": vector} for at, vector in enumerate(encoded)
+        ],
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     }
 

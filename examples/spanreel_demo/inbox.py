@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from typing import Literal
 
-import spanreel
 from pydantic import BaseModel, Field
 
+import spanreel
 from spanreel_demo.models import client, models
 
 

@@ -171,7 +171,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
         payload = json.dumps(body, ensure_ascii=False).encode("utf-8")
-        self._head(status, {"content-type": "application/json", "content-length": str(len(payload)), **(headers or {})})
+        self._head(
+            status,
+            {"content-type": "application/json", "content-length": str(len(payload)), **(headers or {})},
+        )
         self.wfile.write(payload)
 
     def _stream(self, chunks: Sequence[Mapping[str, Any]], *, stop_half_way: bool) -> None:

@@ -19,7 +19,6 @@ MODELS: Mapping[str, tuple[str, int]] = {
     "gpt-4": ("gpt-4-0613", 8_192),
 }
 """The models served: the dated name that answers carry, and the context window in tokens."""
-PIECES_PER_CHUNK = 2
 
 
 @dataclass(eq=False)
@@ -39,7 +38,7 @@ class ApiError(Exception):
 
 
 def rate_limit(model: str, *, wait_ms: int) -> ApiError:
-    """Too many tokens in a minute; the client is told how long to wait."""
+    """Refuse for too many tokens in a minute; the client is told how long to wait."""
     return ApiError(
         429,
         f"Rate limit reached for {model} in organization org-fernwheel on tokens per min (TPM): Limit 60000,"
@@ -51,7 +50,7 @@ def rate_limit(model: str, *, wait_ms: int) -> ApiError:
 
 
 def outage(*, wait_ms: int) -> ApiError:
-    """The server had an error."""
+    """Answer with a failure of the server's own."""
     return ApiError(
         500,
         "The server had an error while processing your request. Sorry about that!",
@@ -64,7 +63,9 @@ def check(request: Mapping[str, Any], prompt_tokens: int) -> None:
     """Refuse unknown models, empty conversations and prompts that exceed the context window."""
     model = str(request["model"])
     if model not in MODELS:
-        raise ApiError(404, f"The model `{model}` does not exist.", "invalid_request_error", "model_not_found", "model")
+        raise ApiError(
+            404, f"The model `{model}` does not exist.", "invalid_request_error", "model_not_found", "model"
+        )
     if not request.get("messages"):
         raise ApiError(400, "[] is too short - 'messages'", "invalid_request_error", None, "messages")
     window = MODELS[model][1]
@@ -82,7 +83,9 @@ def check(request: Mapping[str, Any], prompt_tokens: int) -> None:
 class Completion:
     """One answer, as a whole or in chunks."""
 
-    def __init__(self, request: Mapping[str, Any], reply: Reply, prompt_tokens: int, cached_tokens: int) -> None:
+    def __init__(
+        self, request: Mapping[str, Any], reply: Reply, prompt_tokens: int, cached_tokens: int
+    ) -> None:
         self.reply = reply
         self._request = request
         self._prompt_tokens = prompt_tokens
@@ -124,10 +127,18 @@ class Completion:
 
     def whole(self) -> dict[str, Any]:
         """Return the answer as one object."""
-        message: dict[str, Any] = {"role": "assistant", "content": "".join(self._pieces) or None, "refusal": None}
+        message: dict[str, Any] = {
+            "role": "assistant",
+            "content": "".join(self._pieces) or None,
+            "refusal": None,
+        }
         if self.reply.tool_calls:
             message["tool_calls"] = [
-                {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+                {
+                    "id": call.id,
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": call.arguments},
+                }
                 for call in self.reply.tool_calls
             ]
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self.finish_reason}
@@ -136,13 +147,16 @@ class Completion:
     def chunks(self) -> list[dict[str, Any]]:
         """Return the answer as the objects of a stream, the last with the usage if it was asked for."""
         deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
-        for at in range(0, len(self._pieces), PIECES_PER_CHUNK):
-            deltas.append({"content": "".join(self._pieces[at : at + PIECES_PER_CHUNK])})
+        deltas += [{"content": piece} for piece in _grouped(self._pieces, 2)]
         for index, call in enumerate(self.reply.tool_calls):
             head = {"name": call.name, "arguments": ""}
-            deltas.append({"tool_calls": [{"index": index, "id": call.id, "type": "function", "function": head}]})
-            for piece in _grouped(split(call.arguments), 3):
-                deltas.append({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
+            deltas.append(
+                {"tool_calls": [{"index": index, "id": call.id, "type": "function", "function": head}]}
+            )
+            deltas += [
+                {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
+                for piece in _grouped(split(call.arguments), 3)
+            ]
         chunks = [self._chunk(delta, None) for delta in deltas]
         chunks.append(self._chunk({}, self.finish_reason))
         if (self._request.get("stream_options") or {}).get("include_usage"):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-import spanreel
 from openai import AsyncOpenAI
 
+import spanreel
 from spanreel_demo.agent import instructions, with_pages
 from spanreel_demo.models import Message, models
 from spanreel_demo.search import DIMENSIONS, Hit, closest, search, texts_to_embed
@@ -37,11 +37,11 @@ async def rerank(client: AsyncOpenAI, question: str, hits: list[Hit]) -> list[Hi
 
 @spanreel.trace
 async def reply(client: AsyncOpenAI, messages: list[Message]) -> AsyncIterator[str]:
-    """Stream the answer, at most 120 tokens of it."""
+    """Stream the answer, at most 80 tokens of it."""
     stream = await client.chat.completions.create(
         model=models().fallback,
         messages=messages,
-        max_completion_tokens=120,
+        max_completion_tokens=80,
         stream=True,
         stream_options={"include_usage": True},
     )

@@ -19,14 +19,20 @@ from typing import Any
 from spanreel_demo.retrieval import words
 from spanreel_demo.tokens import count, prompt_pieces, text_of
 
-MADE_UP = "At Hamburg and Vienna airports Fernwheel lends you a flight-approved battery of 150 Wh for 19 EUR a day."
+MADE_UP = (
+    "At Hamburg and Vienna airports Fernwheel lends you a flight-approved battery of 150 Wh for 19 EUR a day."
+)
 MADE_UP_TOPICS = frozenset(words("plane flight fly airport"))
 DOCUMENT = re.compile(r'<document id="([^"]+)">\s*(.*?)\s*</document>', re.DOTALL)
 EMOJI = re.compile("[\U0001f300-\U0001faff]")
 NUMBER = re.compile(r"\d+(?:[.,:-]\d+)*")
-MONTHS = "January February March April May June July August September October November December".split()
-WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-MAX_SENTENCES = 3
+MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+MAX_SENTENCES, WORTH_SAYING = 4, 0.5
+"""How many sentences an answer takes from the documents, and how well each must fit, relative to the best."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +78,16 @@ class Prompt:
         """Take a message list apart; what counts is the last user message and what follows it."""
         last = max((at for at, message in enumerate(messages) if message["role"] == "user"), default=0)
         questions = [
-            DOCUMENT.sub("", text_of(message.get("content"))).removeprefix("Question:").strip()
+            DOCUMENT.sub("", text_of(message.get("content"))).strip().removeprefix("Question:").strip()
             for message in messages
             if message["role"] == "user"
         ]
         calls = [call for message in messages[last:] for call in message.get("tool_calls") or ()]
         names = {call["id"]: call["function"]["name"] for call in calls}
         return cls(
-            system="\n".join(text_of(m.get("content")) for m in messages if m["role"] in ("system", "developer")),
+            system="\n".join(
+                text_of(m.get("content")) for m in messages if m["role"] in ("system", "developer")
+            ),
             question=questions[-1] if questions else "",
             earlier=tuple(questions[:-1]),
             documents=tuple(DOCUMENT.findall(text_of(messages[last].get("content")))) if messages else (),
@@ -143,8 +151,8 @@ def _arguments(schema: Mapping[str, Any], prompt: Prompt) -> dict[str, Any] | No
 
 def _argument(name: str, schema: Mapping[str, Any], prompt: Prompt) -> Any:
     if "enum" in schema:
-        said = [option for option in schema["enum"] if str(option).lower() in prompt.everything.lower()]
-        return _nearest(schema, prompt.question) if len(said) != 1 else said[0]
+        said = [option for option in schema["enum"] if str(option).lower() in prompt.question.lower()]
+        return said[0] if said else _nearest(schema, prompt.question)
     if schema.get("format") == "date":
         day = _day(prompt.question, prompt.today)
         return day.isoformat() if day else None
@@ -230,7 +238,9 @@ def compose(prompt: Prompt) -> str:
     parts = [_report(name, result) for name, result in prompt.results]
     parts += [f"{text} [{source}]" for source, text in _best_sentences(prompt)]
     if not parts:
-        parts = ["I could not find this in our handbook. Shall I open a ticket, so that a colleague looks into it?"]
+        parts = [
+            "I could not find this in our handbook. Shall I open a ticket, so that a colleague looks into it?"
+        ]
     if MADE_UP_TOPICS & set(words(prompt.question)):
         parts.append(MADE_UP)
     if emoji := EMOJI.search(prompt.question):
@@ -244,7 +254,7 @@ def _best_sentences(prompt: Prompt) -> list[tuple[str, str]]:
     question = set(words(" ".join([prompt.question, *prompt.earlier[-1:]])))
     weights = [_weight(question, source, text, rarity) for source, text in candidates]
     ranked = sorted(range(len(candidates)), key=lambda at: (-weights[at], at))
-    keep = [at for at in ranked[:MAX_SENTENCES] if weights[at] > 0.4 * weights[ranked[0]]]
+    keep = [at for at in ranked[:MAX_SENTENCES] if weights[at] > WORTH_SAYING * weights[ranked[0]]]
     return [candidates[at] for at in sorted(keep)]
 
 
@@ -252,7 +262,11 @@ def _weight(question: set[str], source: str, text: str, rarity: Mapping[str, flo
     inside = words(text)
     shared = sum(rarity[word] for word in question & set(inside))
     titled = 0.5 * len(question & set(words(source.partition("/")[2].replace("-", " "))))
-    return (shared + titled) * (1 + 0.1 * bool(NUMBER.search(text))) / math.sqrt(8 + len(inside)) if shared else 0.0
+    return (
+        (shared + titled) * (1 + 0.1 * bool(NUMBER.search(text))) / math.sqrt(8 + len(inside))
+        if shared
+        else 0.0
+    )
 
 
 def _rarity(sentences: Sequence[Sequence[str]]) -> dict[str, float]:
@@ -261,18 +275,25 @@ def _rarity(sentences: Sequence[Sequence[str]]) -> dict[str, float]:
 
 
 def _sentences(text: str) -> list[str]:
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("# ", "Last changed:"))]
-    return [part for line in lines for part in re.split(r"(?<=[.!?;])\s+(?=[A-Z])", line.strip()) if count(part) > 4]
+    lines = [
+        line for line in text.splitlines() if line.strip() and not line.startswith(("# ", "Last changed:"))
+    ]
+    return [
+        part
+        for line in lines
+        for part in re.split(r"(?<=[.!?;\]])\s+(?=[A-Z])", line.strip())
+        if count(part) > 4
+    ]
 
 
 def _report(tool: str, result: Mapping[str, Any]) -> str:
     """Say in a sentence what a tool returned."""
     if "error" in result:
-        return f"I tried to use {_plain(tool)}, but it did not work: {result['error']}."
+        return f"The tool {tool} did not work: {result['error']}."
     if isinstance(result.get("answer"), str):
         return str(result["answer"])
     facts = [f"{_plain(key)} {_say(value)}" for key, value in result.items() if value not in (None, [], "")]
-    return f"From {_plain(tool)}: {', '.join(facts)}."
+    return f"The tool {tool} found: {', '.join(facts)}."
 
 
 def _say(value: object) -> str:

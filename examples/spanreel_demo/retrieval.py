@@ -14,10 +14,7 @@ COLLECTIONS = ("policies", "guides")
 K1, B = 1.4, 0.75
 """The usual BM25 constants: saturation of term frequency, and how much long documents are held back."""
 STOP_WORDS = frozenset(
-    "a about after all am an and any are as at be been but by can could did do does for from get had has have hello hi"
-    " how i if in into is it its just may me my not of on or our out please so some still than thanks that the"
-    " their them then there these they this to up us was we were what when where which who why will with would"
-    " you your".split()
+    ["a", "about", "after", "all", "am", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "can", "could", "did", "do", "does", "for", "from", "get", "had", "has", "have", "hello", "hi", "how", "i", "if", "in", "into", "is", "it", "its", "just", "may", "me", "much", "my", "not", "of", "on", "or", "our", "out", "please", "so", "some", "still", "take", "than", "thanks", "that", "the", "their", "them", "then", "there", "these", "they", "this", "to", "up", "us", "was", "we", "were", "what", "when", "where", "which", "who", "why", "will", "with", "would", "you", "your"]
 )
 
 
@@ -33,7 +30,12 @@ class Page:
 def words(text: str) -> list[str]:
     """Split `text` into lower-case words without stop words, plural and verb endings cut off."""
     found = re.findall(r"[^\W_]+(?:-[^\W_]+)*", text.lower())
-    return [re.sub(r"(?<=[^\W\d]{3})(?:ing|es|ed|s|e)$", "", word) for word in found if word not in STOP_WORDS]
+    return [_stem(word) for word in found if word not in STOP_WORDS]
+
+
+def _stem(word: str) -> str:
+    # A plane is no plan.
+    return word if word == "plane" else re.sub(r"(?<=[^\W\d]{3})(?:ing|es|ed|s|e)$", "", word)
 
 
 @cache

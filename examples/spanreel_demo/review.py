@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import spanreel
 from pydantic import BaseModel, Field
 
+import spanreel
 from spanreel_demo.models import client, models
 from spanreel_demo.search import search
 

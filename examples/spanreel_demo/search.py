@@ -7,8 +7,8 @@ from functools import cache
 from typing import TypedDict
 
 import openai
-import spanreel
 
+import spanreel
 from spanreel_demo.models import client, models
 from spanreel_demo.retrieval import BM25, handbook
 

@@ -13,9 +13,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Annotated, Any, Literal, cast
 
-import spanreel
 from openai.types.chat import ChatCompletionFunctionToolParam
 from pydantic import Field, TypeAdapter
+
+import spanreel
 
 TODAY = date(2026, 11, 24)
 """The company's calendar stands still, so that the same questions find the same answers."""
@@ -39,17 +40,17 @@ class ToolError(Exception):
     """A tool could not do what it was asked; the model is told and may go on."""
 
 
-class CarrierUnavailable(ToolError):
+class CarrierError(ToolError):
     """The carrier's tracking service does not answer."""
 
 
-class RefundRefused(ToolError):
+class RefundError(ToolError):
     """The handbook forbids this refund."""
 
 
 @spanreel.trace.tool
 def lookup_order(order_id: OrderId) -> Result:
-    """Look up an order: its status, parcel, items, amount, delivery and invoice."""
+    """Look up an order: its status, parcel, items and amount; before a refund too."""
     for order in _data("orders"):
         if order["order_id"] == order_id:
             return dict(order)
@@ -60,7 +61,7 @@ def lookup_order(order_id: OrderId) -> Result:
 def track_parcel(parcel_id: ParcelId) -> Result:
     """Ask the carrier where the parcel of an order is."""
     if parcel_id.startswith("GF"):
-        raise CarrierUnavailable("GreenFreight answered 503 Service Unavailable")
+        raise CarrierError("GreenFreight answered 503 Service Unavailable")
     parcels = _data("parcels")
     if parcel_id not in parcels:
         raise ToolError(f"{parcel_id} is not known to ParcelNord")
@@ -72,7 +73,9 @@ def start_refund(
     order_id: OrderId,
     reason: Annotated[
         Literal["changed_mind", "faulty", "charged_twice"],
-        Field(description="changed_mind: send back return size; faulty: broken defect; charged_twice: double charge"),
+        Field(
+            description="changed_mind: send back return size; faulty: broken defect; charged_twice: double charge"
+        ),
     ],
 ) -> Result:
     """Start the refund of an order that is sent back or returned, or was charged twice: money back to the customer."""
@@ -82,17 +85,25 @@ def start_refund(
     fee = max(0, order["ridden_km"] - FREE_KM) * FEE_PER_KM if reason == "changed_mind" else 0.0
     amount = round(order["amount"] - fee, 2)
     state = "prepared, waits for a team lead" if amount > APPROVAL_ABOVE else "started"
-    return {"order_id": order_id, "refund_eur": amount, "wear_fee_eur": fee, "state": state, "to": order["paid_by"]}
+    return {
+        "order_id": order_id,
+        "refund_eur": amount,
+        "wear_fee_eur": fee,
+        "state": state,
+        "to": order["paid_by"],
+    }
 
 
 def _check_return(order: Result) -> None:
     if order["delivered"] is None:
-        raise RefundRefused(f"{order['order_id']} has not been delivered yet")
+        raise RefundError(f"{order['order_id']} has not been delivered yet")
     last_day = date.fromisoformat(order["delivered"]) + timedelta(days=RETURN_DAYS)
     if last_day < TODAY:
-        raise RefundRefused(f"the {RETURN_DAYS} days for a return ended on {last_day}")
+        raise RefundError(f"the {RETURN_DAYS} days for a return ended on {last_day}")
     if order["ridden_km"] >= RETURN_KM:
-        raise RefundRefused(f"the bike has been ridden {order['ridden_km']} km, {RETURN_KM} km or more are excluded")
+        raise RefundError(
+            f"the bike has been ridden {order['ridden_km']} km, {RETURN_KM} km or more are excluded"
+        )
 
 
 @spanreel.trace.tool
@@ -126,5 +137,10 @@ def _data(name: str) -> Any:
 def describe(tool: Callable[..., object]) -> ChatCompletionFunctionToolParam:
     """Describe a function to the model, in OpenAI's form."""
     schema = TypeAdapter(inspect.unwrap(tool)).json_schema()
-    function = {"name": tool.__name__, "description": inspect.getdoc(tool), "parameters": schema, "strict": True}
+    function = {
+        "name": tool.__name__,
+        "description": inspect.getdoc(tool),
+        "parameters": schema,
+        "strict": True,
+    }
     return cast("ChatCompletionFunctionToolParam", {"type": "function", "function": function})
