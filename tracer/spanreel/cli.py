@@ -92,7 +92,9 @@ def _global_options(arguments: list[str]) -> tuple[str | None, list[str]]:
         else:
             raise UsageError(f"unknown option {word}; did you mean --store?")
     if rest and rest[0].startswith("-") and rest[0] not in ("-h", "--help", "--version", "-V", "--reference"):
-        raise UsageError(f"unknown option {rest[0]}{nearest(rest[0], ['--help', '--version', '--store'])} (see spanreel --help)")
+        raise UsageError(
+            f"unknown option {rest[0]}{nearest(rest[0], ['--help', '--version', '--store'])} (see spanreel --help)"
+        )
     return store, rest
 
 
@@ -117,7 +119,9 @@ def find(name: str) -> Command:
     try:
         command = point.load()
     except ImportError as error:
-        raise SpanreelError(f"the command {name!r} cannot be loaded ({error}); install it: pip install 'spanreel[viewer]'") from error
+        raise SpanreelError(
+            f"the command {name!r} cannot be loaded ({error}); install it: pip install 'spanreel[viewer]'"
+        ) from error
     if not isinstance(command, Command):
         raise SpanreelError(f"the entry point of {name!r} ({point.value}) is not a spanreel command")
     return command
@@ -132,8 +136,7 @@ def ordered() -> list[str]:
 def overview() -> str:
     """Return the text of `spanreel --help`."""
     lines = ["usage: spanreel [--store PATH] COMMAND [...]", "", "Look at what your LLM application did.", ""]
-    for name in ordered():
-        lines.append(f"  {name:<9} {find(name).summary}")
+    lines += [f"  {name:<9} {find(name).summary}" for name in ordered()]
     lines += [
         "",
         "TRACE is an id or its beginning, `last`, `last~1` (the one before) or `last:NAME`.",
@@ -148,7 +151,15 @@ def reference() -> str:
     previous = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = "100"  # argparse wraps by the terminal; the document must not change with it
     try:
-        parts = ["# The `spanreel` program", "", "Made by `python -m spanreel.cli --reference`.", "", "```", overview().rstrip(), "```"]
+        parts = [
+            "# The `spanreel` program",
+            "",
+            "Made by `python -m spanreel.cli --reference`.",
+            "",
+            "```",
+            overview().rstrip(),
+            "```",
+        ]
         own = _own()
         for name in (name for name in ordered() if name in own):
             text = parser_of(name, find(name)).format_help().rstrip()

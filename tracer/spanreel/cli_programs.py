@@ -20,7 +20,9 @@ INSTALL_VIEWER = "the viewer is not installed; install it: pip install 'spanreel
 
 def _configure_run(parser: argparse.ArgumentParser) -> None:
     parser.usage = "spanreel run [--store PATH] -- CMD [ARG ...]"
-    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD", help="the program and its arguments")
+    parser.add_argument(
+        "command", nargs=argparse.REMAINDER, metavar="-- CMD", help="the program and its arguments"
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -37,12 +39,16 @@ def _run(arguments: argparse.Namespace) -> int:
     _check_interpreter(program, environment)
     sys.stdout.flush()
     # replaced, not spawned: signals, the terminal and the exit code are the program's own
-    os.execve(program, command, environment)
+    os.execve(program, command, environment)  # noqa: S606
 
 
 def run_environment(environment: dict[str, str], store: Path) -> dict[str, str]:
     """Return the environment in which every Python program records itself into `store`, whole process."""
-    others = [part for part in environment.get("PYTHONPATH", "").split(os.pathsep) if part and part != str(AUTOSTART)]
+    others = [
+        part
+        for part in environment.get("PYTHONPATH", "").split(os.pathsep)
+        if part and part != str(AUTOSTART)
+    ]
     environment["PYTHONPATH"] = os.pathsep.join([str(AUTOSTART), *others])
     environment["SPANREEL_STORE"] = str(store)
     environment["SPANREEL_INSTRUMENT"] = "all"
@@ -55,16 +61,28 @@ def _check_interpreter(program: str, environment: dict[str, str]) -> None:
     if not name.startswith("python") or Path(program).samefile(sys.executable):
         return
     probe = subprocess.run(  # noqa: S603 - the user's own interpreter, found on the PATH
-        [program, "-c", "import spanreel"], env={**environment, "PYTHONPATH": ""}, capture_output=True, check=False
+        [program, "-c", "import spanreel"],
+        env={**environment, "PYTHONPATH": ""},
+        capture_output=True,
+        check=False,
     )
     if probe.returncode:
-        raise SpanreelError(f"{program} cannot import spanreel, so nothing would be recorded; install it there: {program} -m pip install spanreel")
+        raise SpanreelError(
+            f"{program} cannot import spanreel, so nothing would be recorded; install it there: {program} -m pip install spanreel"
+        )
 
 
 def _configure_view(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-browser", action="store_true", help="print the address, open no browser")
-    parser.add_argument("--port", type=_port, default=None, metavar="N", help="the port (default: the first free from 8765)")
-    parser.add_argument("--host", default="127.0.0.1", metavar="H", help="the address to listen on (default: this machine only)")
+    parser.add_argument(
+        "--port", type=_port, default=None, metavar="N", help="the port (default: the first free from 8765)"
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="H",
+        help="the address to listen on (default: this machine only)",
+    )
 
 
 def _port(text: str) -> int:
@@ -76,14 +94,19 @@ def _port(text: str) -> int:
 def _view(arguments: argparse.Namespace) -> int:
     launch = _load("spanreel_viewer.launch", INSTALL_VIEWER)
     code = launch.launch(
-        store=store_path(arguments), port=arguments.port, host=arguments.host, browser=not arguments.no_browser
+        store=store_path(arguments),
+        port=arguments.port,
+        host=arguments.host,
+        browser=not arguments.no_browser,
     )
     return int(code or 0)
 
 
 def _configure_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-view", action="store_true", help="record only, do not open the viewer")
-    parser.add_argument("--no-browser", action="store_true", help="print the viewer's address, open no browser")
+    parser.add_argument(
+        "--no-browser", action="store_true", help="print the viewer's address, open no browser"
+    )
     parser.add_argument("--port", type=_port, default=None, metavar="N", help="the viewer's port")
 
 
@@ -97,7 +120,10 @@ def _demo(arguments: argparse.Namespace) -> int:
         argv.append("--no-browser")
     if arguments.port is not None:
         argv += ["--port", str(arguments.port)]
-    demo = _load("spanreel_demo.run", "the demo needs the openai client; install it: pip install 'spanreel[demo,viewer]'")
+    demo = _load(
+        "spanreel_demo.run",
+        "the demo needs the openai client; install it: pip install 'spanreel[demo,viewer]'",
+    )
     return int(demo.main(argv) or 0)
 
 

@@ -45,7 +45,11 @@ class Parser(argparse.ArgumentParser):
         if message.startswith(prefix):
             word = message.removeprefix(prefix).split()[0].partition("=")[0]
             known = [option for action in self._actions for option in action.option_strings]
-            message = f"unknown option {word}{nearest(word, known)}" if word.startswith("-") else f"unexpected {word!r}"
+            message = (
+                f"unknown option {word}{nearest(word, known)}"
+                if word.startswith("-")
+                else f"unexpected {word!r}"
+            )
         self.exit(EXIT_USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
@@ -62,11 +66,16 @@ def parser_of(name: str, command: Command) -> Parser:
         description=command.description or command.summary,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="examples:\n" + "\n".join(f"  {line}" for line in command.examples) if command.examples else None,
+        epilog="examples:\n" + "\n".join(f"  {line}" for line in command.examples)
+        if command.examples
+        else None,
     )
     command.configure(parser)
     parser.add_argument(
-        "--store", metavar="PATH", default=None, help="the store directory (default: found as the recorder finds it)"
+        "--store",
+        metavar="PATH",
+        default=None,
+        help="the store directory (default: found as the recorder finds it)",
     )
     return parser
 
@@ -86,7 +95,9 @@ def store_path(arguments: argparse.Namespace, *, must_exist: bool = True) -> Pat
     explicit = getattr(arguments, "store", None) or os.environ.get("SPANREEL_STORE") or None
     path = resolve(Path(explicit) if explicit else None)
     if path.exists() and not path.is_dir():
-        raise SpanreelError(f"the store path {path} is a file, not a directory; name the directory with --store")
+        raise SpanreelError(
+            f"the store path {path} is a file, not a directory; name the directory with --store"
+        )
     if must_exist and not path.is_dir():
         raise SpanreelError(
             f"no recording at {path} yet: run a program that uses @spanreel.trace, or `spanreel demo`, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import stat
@@ -60,7 +61,7 @@ def _by_platform() -> str:
     if os.name != "posix" or not hasattr(os, "posix_spawn"):
         return "platform"
     executable = sys.executable or ""
-    name = os.path.basename(executable).lower()
+    name = Path(executable).name.lower()
     if sys.implementation.name != "cpython" or getattr(sys, "frozen", False):
         return "not_cpython"
     if not name.startswith("python") or not os.access(executable, os.X_OK):
@@ -108,7 +109,7 @@ def in_container(environ: Mapping[str, str]) -> bool:
     """True inside Docker, Podman, Kubernetes or systemd-nspawn, as far as a process can tell."""
     if environ.get("KUBERNETES_SERVICE_HOST") or environ.get("container"):
         return True
-    if os.path.exists("/.dockerenv") or os.path.exists("/run/.containerenv"):
+    if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
         return True
     text = _read("/proc/1/cgroup")
     return any(word in text for word in ("docker", "kubepods", "containerd", "libpod", "/lxc/"))
@@ -130,7 +131,7 @@ def _is_subreaper() -> bool:
 
 def _by_store(store: Path) -> str:
     try:
-        info = os.stat(store)
+        info = store.stat()
     except OSError:
         return "no_store"
     if not stat.S_ISDIR(info.st_mode):
@@ -142,6 +143,7 @@ def _by_store(store: Path) -> str:
     return "network_fs" if network_filesystem(store) else ""
 
 
+@functools.lru_cache(maxsize=16)
 def network_filesystem(path: Path) -> str | None:
     """The type of the network (or VM-shared) file system that holds `path`; None for a local disk."""
     kind = filesystem(path)
@@ -173,6 +175,7 @@ def _by_memory() -> str:
     return "small_memory" if limit is not None and limit < MEMORY_FLOOR else ""
 
 
+@functools.lru_cache(maxsize=1)
 def memory_limit() -> int | None:
     """The tightest cgroup memory limit over this process in bytes (version 2 or 1); None when unlimited."""
     found: list[int] = []
@@ -196,7 +199,7 @@ def memory_limit() -> int | None:
 
 def _read(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with Path(path).open(encoding="utf-8", errors="replace") as file:
             return file.read(1 << 20)
     except OSError:
         return ""

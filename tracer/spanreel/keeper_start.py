@@ -13,8 +13,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+
+_Action = (
+    tuple[int, int]
+    | tuple[int, int, int]
+    | tuple[int, str | bytes, int, int]
+    | tuple[int, int, str, int, int]
+)
 
 LOCK_NAME = "keeper.lock"
 LOCK_FD = 3
@@ -38,15 +45,18 @@ def start(
     `keeper=`; `SPANREEL_KEEPER` wins over `auto`. Never raises; takes a few milliseconds.
     """
     try:
-        return _start(Path(os.path.abspath(store)), mode, os.environ if environ is None else environ)
+        return _start(Path(store).absolute(), mode, os.environ if environ is None else environ)
     except Exception:
         return "failed"
 
 
 def _start(store: Path, mode: str, environ: Mapping[str, str]) -> str:
+    wanted = effective_mode(mode, environ)
+    if wanted != "off" and is_running(store):
+        return "running"
     from spanreel.keeper_rules import decide
 
-    decision = decide(store, effective_mode(mode, environ), environ)
+    decision = decide(store, wanted, environ)
     if not decision.start:
         return decision.reason
     lock = take_lock(store)
@@ -109,7 +119,7 @@ def _spawn(store: Path, lock: int, environ: Mapping[str, str]) -> None:
     posix_spawn neither copies the page tables nor runs the program's fork handlers.
     """
     command = [SHELL, "-c", '"$@" &', "sh", *keeper_command(store)]
-    actions: list[tuple[int, int, str, int, int] | tuple[int, int] | tuple[int, int, int]] = [
+    actions: list[_Action] = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
         (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
@@ -130,12 +140,8 @@ def _spawn(store: Path, lock: int, environ: Mapping[str, str]) -> None:
         pass  # the program ignores SIGCHLD or reaped it by waiting for any child
 
 
-def _posix_spawn(
-    command: Sequence[str], environment: dict[str, str], actions: Sequence[tuple[object, ...]]
-) -> int:
-    reset = [
-        number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD)
-    ]
+def _posix_spawn(command: list[str], environment: dict[str, str], actions: list[_Action]) -> int:
+    reset = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD]
     try:
         return os.posix_spawn(
             SHELL, command, environment, file_actions=actions, setsid=True, setsigmask=[], setsigdef=reset
@@ -148,9 +154,10 @@ def _posix_spawn(
 
 def _inheritable(lock: int) -> list[int]:
     """Descriptors above 2 that the program made inheritable: not ours to hand on (at most 256 looked at)."""
-    directory = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
+    directory = Path("/proc/self/fd")
+    names = [entry.name for entry in os.scandir(directory if directory.is_dir() else "/dev/fd")]
     found = []
-    for name in os.listdir(directory)[:256]:
+    for name in names[:256]:
         number = int(name)
         try:
             if number > 2 and number != lock and os.get_inheritable(number):
@@ -162,13 +169,22 @@ def _inheritable(lock: int) -> list[int]:
 
 def keeper_command(store: Path) -> list[str]:
     """The command line of a keeper that inherits its lock as descriptor 3."""
-    return [sys.executable, "-P", os.path.abspath(__file__), "--store", str(store), "--lock-fd", str(LOCK_FD)]
+    return [
+        sys.executable,
+        "-P",
+        str(Path(__file__).absolute()),
+        "--store",
+        str(store),
+        "--lock-fd",
+        str(LOCK_FD),
+    ]
 
 
 def keeper_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the keeper's whole environment: what an interpreter needs and where it finds the packages."""
     kept = {name: environ[name] for name in KEPT_VARIABLES if name in environ}
-    kept[PATHS_VARIABLE] = os.pathsep.join(entry for entry in sys.path if os.path.isabs(entry))
+    kept["MALLOC_ARENA_MAX"] = "1"  # glibc keeps freed memory per arena; the keeper has a cap to stay under
+    kept[PATHS_VARIABLE] = os.pathsep.join(entry for entry in sys.path if entry.startswith("/"))
     return kept
 
 

@@ -10,7 +10,16 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
-_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "magenta": "35", "cyan": "36"}
+_CODES = {
+    "bold": "1",
+    "dim": "2",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "blue": "34",
+    "magenta": "35",
+    "cyan": "36",
+}
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 _INVISIBLE = {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 _ONE_LINE = {**_CONTROL, **_INVISIBLE, 9: " ", 10: "\N{RETURN SYMBOL}", 13: ""}
@@ -43,10 +52,15 @@ class Terminal:
         """Print `value` as indented JSON; what JSON does not know (dates, decimals) becomes text."""
         self.line(json_text(value, indent=2))
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[str] = ()) -> None:
+    def table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[str] = ()
+    ) -> None:
         """Print aligned columns (cells are made safe); columns named in `right` are set flush right."""
         safe = [[one_line(cell) for cell in row] for row in rows]
-        widths = [max([display_width(name), *(display_width(row[at]) for row in safe)]) for at, name in enumerate(columns)]
+        widths = [
+            max([display_width(name), *(display_width(row[at]) for row in safe)])
+            for at, name in enumerate(columns)
+        ]
         flush = {at for at, name in enumerate(columns) if name in set(right)}
         self.line(self.paint(_columns(columns, widths, flush), "bold"))
         for row in safe:

@@ -58,7 +58,9 @@ class KeeperLog:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         with suppress(OSError):
             self._shrink()
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            descriptor = os.open(
+                self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+            )
             try:
                 os.write(descriptor, f"{stamp} {os.getpid()} {' '.join(text.split())[:500]}\n".encode())
             finally:
@@ -235,7 +237,8 @@ def _again(store: Path, lock: int, restarts: int) -> None:
     """Replace this process by a fresh keeper that inherits the lock: memory that malloc kept goes back."""
     command = keeper_start.keeper_command(store)
     os.dup2(lock, keeper_start.LOCK_FD) if lock != keeper_start.LOCK_FD else os.set_inheritable(lock, True)
-    os.execve(command[0], [*command, "--restarts", str(restarts)], keeper_start.keeper_environment(os.environ))
+    environment = keeper_start.keeper_environment(os.environ)
+    os.execve(command[0], [*command, "--restarts", str(restarts)], environment)  # noqa: S606
 
 
 def _ingest(store: Path) -> Step:

@@ -39,7 +39,9 @@ class Rows(list[dict[str, Any]]):
 
     __slots__ = ("columns", "truncated")
 
-    def __init__(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, truncated: bool = False) -> None:
+    def __init__(
+        self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, truncated: bool = False
+    ) -> None:
         self.columns = distinct(columns)
         self.truncated = truncated
         super().__init__(dict(zip(self.columns, row, strict=True)) for row in rows)
@@ -130,9 +132,13 @@ def run(
         columns = [cell[0] for cell in cursor.description or ()]
         rows = cursor.fetchmany(limit + 1)
     except duckdb.InterruptException as error:
-        raise QueryError("the query took too long and was stopped; narrow it by started_at or trace_id") from error
+        raise QueryError(
+            "the query took too long and was stopped; narrow it by started_at or trace_id"
+        ) from error
     except duckdb.OutOfMemoryException as error:
-        raise QueryError(f"the query needs more than {MEMORY_LIMIT} of memory; narrow it or select fewer columns") from error
+        raise QueryError(
+            f"the query needs more than {MEMORY_LIMIT} of memory; narrow it or select fewer columns"
+        ) from error
     except duckdb.PermissionException as error:
         raise QueryError(f"reading and writing files is refused; {ALLOWED}") from error
     except (duckdb.Error, RuntimeError, TypeError) as error:
