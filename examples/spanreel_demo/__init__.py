@@ -7,7 +7,7 @@ It is the application behind `spanreel demo`, and a tutorial. Read it in this or
 `inbox.py`     a thread pool, structured output
 `review.py`    a model that judges answers, and scores
 `tools.py`     what the desk can do; some of it fails
-`run.py`       the days that are recorded
+`day.py`       the day that is recorded, scene by scene; `run.py` is the command around it
 
 The rest is scenery: `retrieval.py` (BM25), `documents/` and `data/` (the company), and a stand-in for the OpenAI API
 (`model_server.py`, `responder.py`, `tokens.py`), so that no key is needed and nothing leaves the machine.
