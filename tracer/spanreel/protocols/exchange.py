@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from spanreel.analysis.record import Attempt
 
 HTTP_ERROR = 400
+LEFT = ("closed", "collected")
+"""`ending` of an attempt whose reader went away before the end of the stream."""
 STREAM_CUT = "stream_cut"
 """error.type of a stream that stopped before its end marker."""
 
@@ -34,7 +36,7 @@ class Exchange:
     """The JSON objects of an event stream; `type` is set from the event's name where they have none."""
     streamed: bool = False
     done: bool = False
-    """The end marker `[DONE]` was seen."""
+    """The end marker `[DONE]` was seen, or the reader left a stream on purpose: nothing was cut."""
     error_type: str | None = None
     error_message: str | None = None
 
@@ -50,6 +52,7 @@ def read(attempt: Attempt) -> Exchange:
     done = False
     if streamed:
         events, done = _events(attempt.response)
+        done = done or meta.get("ending") in LEFT
     else:
         body = error_object(parse(attempt.response))
     error_type, error_message = text(meta.get("error_type")), text(meta.get("error_message"))

@@ -201,7 +201,7 @@ class _Choice:
         else:
             call = self.calls[-1] if self.calls and call_id in {None, "", self.calls[-1].get("id")} else None
         if call is None:
-            call = {"function": {}, "custom": {}}
+            call = dict[str, Any](function={}, custom={})
             self.calls.append(call)
             if index is not None:
                 self.by_index[index] = call

@@ -1,0 +1,234 @@
+"""An exchange that is over -> its attempt record and the end of its span."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from spanreel import clock, recorder
+from spanreel.analysis.record import Attempt
+from spanreel.protocols import sse, table
+from spanreel.protocols.exchange import (
+    HTTP_ERROR,
+    STREAM_CUT,
+    error_object,
+    event_error,
+    http_error,
+    payload_of,
+)
+from spanreel.protocols.shapes import parse
+from spanreel.wire import split
+from spanreel.wire.body import Timeline, bounded
+from spanreel.wire.headers import REQUEST_ID
+from spanreel.wire.retries import Failed, remember
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from spanreel.protocols.call import Call
+    from spanreel.protocols.wire_protocol import WireProtocol
+    from spanreel.spans import Span
+    from spanreel.wire.body import ChunkLog
+
+Decode = Callable[[str, list[bytes]], list[bytes]]
+"""(Content-Encoding, chunks) -> what each chunk decodes to."""
+
+LAST_EVENTS = 3
+"""How many of the last events are read for the end of a stream: the finish, the usage, an error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """The request, as far as it is recorded."""
+
+    protocol: WireProtocol
+    method: str
+    url: str
+    headers: dict[str, str]
+    request: bytes
+    """Bounded and redacted; empty where bodies are not captured."""
+    cut: bool
+    whole: bytes
+    """The request as it was sent, only where bodies are not captured: usage and model are read in-process then."""
+    body_sha256: str
+    retry_count: int
+    attributes: dict[str, Any]
+    start_ns: int
+    tick: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status and recorded headers of the response; None while there is none."""
+
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    decode: Decode | None = None
+
+
+@dataclass(slots=True)
+class _Received:
+    """The response body, decoded, with what can be told from it without folding it."""
+
+    data: bytes
+    tail: bytes
+    timeline: Timeline
+    streamed: bool
+    whole: bool = True
+    first_ns: int | None = None
+    error: tuple[str, str | None] | None = None
+
+
+def write(
+    span: Span, *, sent: Sent, answer: Answer, log: ChunkLog, ending: str, error: BaseException | None
+) -> None:
+    """Write the attempt record and the end of the span."""
+    end_tick = clock.tick()
+    received = _receive(sent, answer, log)
+    if error is None and received.error is None and not received.whole and ending == "exhausted":
+        received.error = STREAM_CUT, "the stream ended before its end marker"
+    meta = _meta(sent, answer, log, received, ending)
+    meta["end_ns"] = sent.start_ns + end_tick - sent.tick
+    if error is not None:
+        meta["error_type"] = type(error).__name__
+    elif received.error is not None:
+        meta["error_type"] = received.error[0]
+    attributes = dict(sent.attributes)
+    recorded = b""
+    if sent.whole:
+        call = table.fold(sent.protocol.name, [Attempt(0, meta, sent.whole, received.data + received.tail)])
+        attributes |= attributes_of(call)
+        meta["chunks"] = [
+            list(pair) for pair in zip(received.timeline.starts, received.timeline.times, strict=False)
+        ]
+    else:
+        recorded = _recorded(meta, sent, received)
+    span.record_attempt(sent.retry_count, meta, *_texts(meta, sent.request, recorded))
+    failed = error is not None or received.error is not None
+    if failed:
+        remember(Failed(sent.body_sha256, span.parent, span.span, sent.retry_count, sent.url))
+    first_ns = None if received.first_ns is None else sent.start_ns + received.first_ns
+    details: dict[str, Any] = {"attributes": attributes, "first_ns": first_ns}
+    if error is not None:
+        span.finish(error=error, **details)
+    elif received.error is not None:
+        span.finish(error_type=received.error[0], error_message=received.error[1], **details)
+    elif ending == "collected" and not received.whole:
+        span.finish(state="abandoned", **details)
+    else:
+        span.finish(status="ok", **details)
+
+
+def _receive(sent: Sent, answer: Answer, log: ChunkLog) -> _Received:
+    chunks, tail = log.chunks, log.tail()
+    encoding = answer.headers.get("content-encoding", "")
+    if answer.decode is not None and encoding not in {"", "identity"}:
+        chunks, tail = answer.decode(encoding, chunks), b""
+    timeline = Timeline(chunks, [tick - sent.tick for tick in log.ticks])
+    data = b"".join(chunks)
+    received = _Received(data, tail, timeline, sse.looks_like(data))
+    if answer.status is not None and answer.status >= HTTP_ERROR:
+        received.error = http_error(answer.status, error_object(parse(data)))
+    elif received.streamed:
+        _read_stream(sent.protocol, received)
+    return received
+
+
+def _read_stream(protocol: WireProtocol, received: _Received) -> None:
+    """Find the first token from the front, end and error from the back; the middle is left to the ingest."""
+    for event in sse.events(received.data):
+        if protocol.carries_output(payload_of(event)):
+            received.first_ns = received.timeline.at(event.end - 1)
+            break
+    end = received.tail or received.data
+    last = [payload_of(event) for event in sse.last(end, LAST_EVENTS)]
+    received.whole = sse.DONE in end[-64:] or any(protocol.ends(event) for event in last)
+    received.error = next((found for event in last if (found := event_error(event)) is not None), None)
+
+
+def _meta(sent: Sent, answer: Answer, log: ChunkLog, received: _Received, ending: str) -> dict[str, Any]:
+    first = received.timeline.times[0] if received.timeline.times else None
+    response_headers = answer.headers
+    meta: dict[str, Any] = {
+        "protocol": sent.protocol.name,
+        "method": sent.method,
+        "url": sent.url,
+        "status": answer.status,
+        "request_id": next((response_headers[name] for name in REQUEST_ID if name in response_headers), None),
+        "start_ns": sent.start_ns,
+        "first_ns": None if first is None else sent.start_ns + first,
+        "ending": ending,
+        "retry_count": sent.retry_count,
+        "body_sha256": sent.body_sha256,
+        "request_headers": sent.headers,
+        "response_headers": response_headers,
+        "response_bytes": log.size,
+        "truncated": True if sent.cut or log.cut else None,
+    }
+    return {key: value for key, value in meta.items() if value is not None}
+
+
+def _recorded(meta: dict[str, Any], sent: Sent, received: _Received) -> bytes:
+    """Return the response as it is recorded: bounded and redacted, with the chunks' places in it."""
+    active = recorder.active()
+    if active is None:
+        return b""
+    kept, untouched = bounded(received.data, received.tail, sent.limit)
+    if sent.cut or len(kept) != len(received.data) + len(received.tail):
+        meta["truncated"] = True
+        recorder.loss("wire_truncated")
+    chunks = [
+        pair
+        for pair in zip(received.timeline.starts, received.timeline.times, strict=False)
+        if pair[0] <= untouched
+    ]
+    offsets = [start for start, _ in chunks]
+    if received.streamed:
+        recorded, offsets = active.redactor.sse_bytes(kept, offsets)
+        recorded, offsets = split.without_secrets(recorded, offsets, active.redactor)
+    else:
+        recorded = active.redactor.json_bytes(kept)
+        offsets = [min(start, len(recorded)) for start in offsets]
+    meta["chunks"] = [[start, time] for start, (_, time) in zip(offsets, chunks, strict=True)]
+    return recorded
+
+
+def _texts(meta: dict[str, Any], request: bytes, response: bytes) -> tuple[bytes, bytes]:
+    """Return both bodies, in base64 where one of them is no UTF-8."""
+    try:
+        request.decode()
+        response.decode()
+    except UnicodeDecodeError:
+        meta["encoding"] = "base64"
+        return base64.b64encode(request), base64.b64encode(response)
+    return request, response
+
+
+def attributes_of(call: Call) -> dict[str, Any]:
+    """Return what of a call is no content: the attributes of a span whose bodies are not captured."""
+    found: dict[str, Any] = {
+        **{key: value for key, value in call.parameters.items() if not key.startswith("spanreel.")},
+        "gen_ai.response.model": call.response_model,
+        "gen_ai.response.id": call.response_id,
+        "gen_ai.response.finish_reasons": list(call.finish_reasons) or None,
+    }
+    if call.usage is not None:
+        usage = call.usage
+        found |= {
+            "gen_ai.usage.input_tokens": usage.input_tokens,
+            "gen_ai.usage.output_tokens": usage.output_tokens,
+            "gen_ai.usage.cache_read.input_tokens": usage.cache_read_tokens,
+            "gen_ai.usage.cache_write.input_tokens": usage.cache_write_tokens,
+            "gen_ai.usage.reasoning.output_tokens": usage.reasoning_tokens,
+            "gen_ai.usage.audio.input_tokens": usage.audio_input_tokens,
+            "gen_ai.usage.audio.output_tokens": usage.audio_output_tokens,
+            "spanreel.cost_usd": usage.cost_usd,
+        }
+    return _present(found)
+
+
+def _present(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in found.items() if value is not None}
