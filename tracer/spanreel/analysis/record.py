@@ -44,6 +44,8 @@ class RawSpan:
     error_type: str | None = None
     error_message: str | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
+    attributes_json: str = ""
+    """`attributes` as the JSON text they came in (key order, number text); "" where that text is out of date."""
     attempts: list[Attempt] = field(default_factory=list)
     process: dict[str, Any] = field(default_factory=dict)
 

@@ -1,0 +1,103 @@
+"""Settings, the reach of recording, and reading back: `configure`, `instrument`, `flush`, `sql`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Any
+
+from spanreel import recorder as recorders
+from spanreel.config import Capture, Keeper, Redact
+from spanreel.errors import SpanreelError
+from spanreel.guard import guard
+
+
+def configure(
+    *,
+    store: str | PathLike[str] | None = None,
+    service_name: str | None = None,
+    capture: Capture | None = None,
+    redact: Redact = None,
+    sample_rate: float | None = None,
+    keeper: Keeper | None = None,
+    join: bool | None = None,
+    span_processors: Sequence[Any] | None = None,
+    **unknown: Any,
+) -> None:
+    """Set what the environment does not; nothing has to be. Idempotent, the last call wins.
+
+    `store`: the directory to record into. `capture`: "full", "metadata" (no inputs and outputs) or "none"
+    (names, times, tokens). `redact`: a callable, patterns, field names, or False. `sample_rate`: share of
+    traces that are recorded, 0 to 1. `keeper`: whether a small process brings the journal into DuckDB.
+    `join`: make our spans the parents of other OpenTelemetry spans. `span_processors`: OpenTelemetry
+    SpanProcessors that are fed every span. Raises ConfigurationError naming what is wrong and the nearest.
+    """
+    recorders.configure(
+        store=store,
+        service_name=service_name,
+        capture=capture,
+        redact=redact,
+        sample_rate=sample_rate,
+        keeper=keeper,
+        join=join,
+        span_processors=span_processors,
+        **unknown,
+    )
+
+
+def instrument(*names: str, exclude: Sequence[str] = ()) -> list[Any]:
+    """Record LLM calls of the whole process, inside a trace or not; returns what was wrapped and why not.
+
+    `names` are the HTTP libraries to watch (all that are known by default), `exclude` those to leave.
+    """
+    with guard("instrument"):
+        from spanreel import wire
+
+        recorders.widen("all")
+        recorders.active()
+        outcomes = wire.install(*names, exclude=tuple(exclude))
+        return list(outcomes)
+    return []
+
+
+def uninstrument() -> None:
+    """Take the wire hooks out again; decorated functions go on being recorded."""
+    with guard("uninstrument"):
+        from spanreel import wire
+
+        wire.uninstall()
+        recorders.widen("off")
+
+
+def flush(timeout: float = 5) -> bool:
+    """Wait until everything recorded so far is in the journal; False if that was not so within `timeout` s.
+
+    There is nothing to wait for unless the disk is full or the store cannot be written: a span is in the
+    journal before its function returns.
+    """
+    recorder = recorders._holder.recorder  # noqa: SLF001
+    if recorder is None:
+        return True
+    recorder.write_losses()
+    end = time.monotonic() + timeout
+    while recorder.journal.pending and time.monotonic() < end:
+        time.sleep(0.02)
+    return not recorder.journal.pending
+
+
+def sql(
+    query: str,
+    params: Sequence[Any] | Mapping[str, Any] | None = None,
+    store: str | PathLike[str] | None = None,
+) -> Any:
+    """Run read-only SQL over the views `spans`, `traces`, `documents`, `flags`, `scores`, `losses`.
+
+    Returns Rows: a list of dicts with `.df()`, shown as a table in notebooks. Raises QueryError for SQL
+    that is refused or does not run, StoreError for a store that cannot be read.
+    """
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group="spanreel.sql"):
+        return entry.load()(query, params, store)
+    raise SpanreelError("no reader is installed; reinstall spanreel")

@@ -1,0 +1,184 @@
+"""Finding credentials in JSON text: a table of families, and a search that costs a few microseconds.
+
+The text is what `orjson.dumps` makes, as bytes: a newline stands there as backslash-n, a quote as
+backslash-quote. Every match leaves such escapes whole, so replacing one keeps JSON valid.
+
+Speed: CPython's `bytes.find` of ONE byte is a `memchr` (0.1 us per 12 kB); a regular expression, and
+`find` of two bytes, walk byte by byte (3 to 7 us each). So each family is led by its rarest byte (its
+pivot): the places of the pivot are found by `find`, and the expression is tried there only.
+
+Left out on purpose, since no rare byte leads them: AWS temporary key ids (`ASIA...`, an identifier; the
+secret and the session token beside it are recognised) and a lower-case `bearer` in prose.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SHORTEST = 16
+"""No family matches a text of fewer characters (a password in a URL apart, and that needs ten)."""
+
+_DENSE = 12
+"""So many places of a pivot are tried one by one; after them one search over the rest is cheaper."""
+
+_START = rb"(?:(?<![A-Za-z0-9])|(?<=\\[nrtbf])|(?<=\\u[0-9a-fA-F]{4}))"
+"""A credential begins where no word goes on; in JSON text the n of a newline's escape is no word."""
+
+_START_ESCAPABLE = rb"(?:(?<![A-Za-z0-9\\])|(?<=\\[nrtbf])|(?<=\\u[0-9a-fA-F]{4}))"
+"""The same for families that begin with n, r, t, b, f or u, which could be an escape's second half."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One kind of credential."""
+
+    name: str
+    head: bytes
+    """What stands before the pivot: an expression of fixed width (a lookbehind is made of it)."""
+    pivot: bytes
+    tail: bytes
+
+    @property
+    def at_pivot(self) -> bytes:
+        """The expression that matches from the pivot on."""
+        led = self.head + re.escape(self.pivot)
+        escapable = self.head[:1] in b"nrtbfu"
+        word = rb"A-Za-z0-9\\" if escapable else rb"A-Za-z0-9"
+        start = rb"(?:(?<![%s]%s)|(?<=\\[nrtbf]%s)|(?<=\\u[0-9a-fA-F]{4}%s))" % (word, led, led, led)
+        return rb"(?<=%s)%s%s" % (led, start, self.tail)
+
+    @property
+    def whole(self) -> bytes:
+        """The expression that matches the credential from its first byte."""
+        start = _START_ESCAPABLE if self.head[:1] in b"nrtbfu" else _START
+        return start + self.head + re.escape(self.pivot) + self.tail
+
+
+FAMILIES = (
+    Family("api_key", rb"sk", b"-", rb"[A-Za-z0-9][A-Za-z0-9_\-]{15,}"),  # OpenAI, Anthropic, many others
+    Family("slack_token", rb"xox[a-z]", b"-", rb"[A-Za-z0-9][A-Za-z0-9\-]{15,}"),
+    Family("slack_token", rb"xapp", b"-", rb"[A-Za-z0-9][A-Za-z0-9\-]{15,}"),
+    Family("gitlab_token", rb"glpat", b"-", rb"[A-Za-z0-9][A-Za-z0-9_\-.]{15,}"),
+    Family("google_secret", rb"GOCSPX", b"-", rb"[A-Za-z0-9][A-Za-z0-9_\-]{20,}"),
+    Family("api_key", rb"pplx", b"-", rb"[A-Za-z0-9]{24,}"),
+    Family("api_key", rb"xai", b"-", rb"[A-Za-z0-9]{24,}"),
+    Family("github_token", rb"gh[opsur]", b"_", rb"[A-Za-z0-9]{20,}"),
+    Family("github_token", rb"github_pat", b"_", rb"[A-Za-z0-9_]{22,}"),
+    Family("hf_token", rb"hf", b"_", rb"[A-Za-z0-9]{20,}"),
+    Family("api_key", rb"gsk", b"_", rb"[A-Za-z0-9]{20,}"),
+    Family("stripe_key", rb"[rs]k_live", b"_", rb"[A-Za-z0-9]{10,}"),
+    Family("stripe_key", rb"[rs]k_test", b"_", rb"[A-Za-z0-9]{10,}"),
+    Family("api_key", rb"lsv2_[ps][tk]", b"_", rb"[A-Za-z0-9_]{24,}"),
+    Family("jwt", rb"ey", b"J", rb"[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}(?:\.[A-Za-z0-9_\-]*)*"),
+    Family("aws_token", rb"IQo", b"J", rb"b3JpZ2lu[A-Za-z0-9+/=]{40,}"),
+    Family("aws_key", rb"A", b"K", rb"IA[0-9A-Z]{16}(?![0-9A-Za-z])"),
+    Family("google_key", rb"AI", b"z", rb"a[0-9A-Za-z_\-]{30,}"),
+)
+
+_MIXED = rb"(?=[A-Za-z._~+/\-]*(?:[0-9]|[a-z][A-Z])|[^\s\"\\]{40})"
+"""A token rather than words joined by hyphens: a digit, a capital inside, or forty characters."""
+
+_BEARER = rb"(?:B(?:earer|EARER) +" + _MIXED + rb"[A-Za-z0-9._~+/\-]{16,}=*|Basic +(?=[A-Za-z+/]*[0-9=])[A-Za-z0-9+/]{16,}={0,2})"
+
+_PEM = (
+    rb"-----BEGIN [A-Z ]{0,24}PRIVATE KEY(?: BLOCK)?-----"
+    rb"(?:(?:[A-Za-z0-9+/=:,.()\s\-]|\\+[nrt]){0,40000}?-----END [A-Z ]{0,24}PRIVATE KEY(?: BLOCK)?-----"
+    rb"|(?:[A-Za-z0-9+/=\s]|\\+[nrt])*)"
+)
+
+_ASSIGNED = rb"_(?:API_KEY|ACCESS_KEY_ID|ACCESS_KEY|SECRET_KEY|PRIVATE_KEY|SECRET|TOKEN|PASSWORD|PASSWD)=(?:\\\"|')?"
+"""A line of `env` or of a .env file, as tools print them."""
+
+_VALUE = rb"[^\s\"'\\,;&<>$(){}\[\]|`]{8,}"
+
+_URL = re.compile(rb":(?:\\?/){2}([^\s\"\\/@:]{0,256}):([^\s\"\\/@]{1,512})@")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The families that share a pivot, as one expression to try at a place of the pivot."""
+
+    pivot: bytes
+    match: Callable[[bytes, int], object]
+    search: Callable[[bytes, int], object]
+    replacements: tuple[tuple[re.Pattern[bytes], bytes], ...]
+    """(expression, what to put in place of its last group, or of the whole match)."""
+
+
+def _row(pivot: bytes, *extra: tuple[bytes, bytes, bytes]) -> Row:
+    """Collect the families of `pivot`; `extra` are (at pivot, whole, name) that no table row can say."""
+    members = [family for family in FAMILIES if family.pivot == pivot]
+    tries = [family.at_pivot for family in members] + [at_pivot for at_pivot, _, _ in extra]
+    # one cheap look ahead first: most places of a pivot in prose are no long run of token characters
+    ahead = rb"(?=[A-Za-z0-9][A-Za-z0-9_\-]{9})" if pivot in b"-_" else b""
+    finder = re.compile(re.escape(pivot) + ahead + rb"(?:" + b"|".join(tries) + rb")")
+    whole = [(re.compile(family.whole), b"[REDACTED:%s]" % family.name.encode()) for family in members]
+    whole += [(re.compile(expression), b"[REDACTED:%s]" % name) for _, expression, name in extra]
+    return Row(pivot, finder.match, finder.search, tuple(whole))
+
+
+ROWS = (
+    _row(b"-"),
+    _row(b"_", (rb"(?<=[A-Z0-9]_)" + _ASSIGNED[1:] + _VALUE, rb"(?<=[A-Z0-9])" + _ASSIGNED + rb"(" + _VALUE + rb")", b"env")),
+    _row(b"J"),
+    _row(b"B", (_BEARER[:3] + _BEARER[4:].replace(rb"|Basic", rb"|asic"), _BEARER, b"bearer")),
+    _row(b"K", (rb"(?<=PRIVATE K)EY", _PEM, b"private_key")),
+    _row(b"z"),
+)
+
+
+def suspicious(data: bytes) -> bool:
+    """Whether some family occurs in JSON text `data` (about 3 us for 12 kB of prose)."""
+    find = data.find
+    for row in ROWS:
+        pivot = row.pivot
+        at = find(pivot)
+        tried = 0
+        while at >= 0:
+            if row.match(data, at):
+                return True
+            tried += 1
+            if tried > _DENSE:
+                if row.search(data, at + 1):
+                    return True
+                break
+            at = find(pivot, at + 1)
+    return b"@" in data and _URL.search(data) is not None
+
+
+def edits(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Where to put what: (start, end, replacement) for every credential in `data`, in no order."""
+    for row in ROWS:
+        if row.pivot in data:
+            for expression, replacement in row.replacements:
+                group = expression.groups
+                for found in expression.finditer(data):
+                    yield found.start(group), found.end(group), replacement
+    if b"@" in data:
+        for found in _URL.finditer(data):
+            yield found.start(2), found.end(2), b"[REDACTED]"
+
+
+def apply(data: bytes, changes: list[tuple[int, int, bytes]]) -> tuple[bytes, list[tuple[int, int, int]]]:
+    """Make the changes; of two that overlap the earlier, longer one wins.
+
+    Returns the new bytes and, for `moved`, the places (start, end, growth so far after it).
+    """
+    pieces: list[bytes] = []
+    moves: list[tuple[int, int, int]] = []
+    done = 0
+    growth = 0
+    for start, end, replacement in sorted(changes, key=lambda change: (change[0], -change[1])):
+        if start < done:
+            continue
+        pieces += (data[done:start], replacement)
+        growth += len(replacement) - (end - start)
+        moves.append((start, end, growth))
+        done = end
+    pieces.append(data[done:])
+    return b"".join(pieces), moves

@@ -1,0 +1,440 @@
+"""Results that come piece by piece: the span stays open until exhaustion, close or collection.
+
+Nothing is consumed by us. Generators are driven by real generators (type and protocol stay); other iterators
+are seen through a transparent proxy; a web framework's streaming response keeps its identity, only the
+iterator inside is exchanged. The span is current during each step and never across one.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import types
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from typing import TYPE_CHECKING, Any
+
+import wrapt
+
+from spanreel import context as contexts
+from spanreel.guard import guard
+
+if TYPE_CHECKING:
+    from spanreel.spans import Span
+
+ITEMS = 10_000
+"""Items of a stream that are kept for the output."""
+PLAIN = frozenset({
+    str, int, float, bool, type(None), dict, list, tuple, set, frozenset, bytes, bytearray, complex,
+})  # fmt: skip
+"""Results that cannot be streams: told by one look-up."""
+
+
+class Reel:
+    """Collects what a stream yields and ends its span once."""
+
+    __slots__ = ("_capture", "_carried", "_count", "_items", "_room", "_span", "_watch", "_whole")
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+        self._watch: Any = None
+        self._carried = contexts.below(span, otel=span._recorder.shows_otel())  # noqa: SLF001
+        self._items: list[Any] = []
+        self._count = 0
+        self._capture = span._recorder.full and span._output is None  # noqa: SLF001 - one family
+        self._room = span._recorder.settings.body_limit  # noqa: SLF001
+        self._whole = True
+
+    def enter(self) -> Any:
+        """Make the span, and what it inherited where it was opened, current for one step."""
+        return contexts.variable.set(contexts.merged(self._carried))
+
+    def watch(self, stream: Any) -> Any:
+        """End the span should `stream` be collected before its first step; returns the stream."""
+        self._watch = weakref.ref(stream, lambda _gone: self.end())
+        return stream
+
+    def item(self, value: object) -> None:
+        """Note one item."""
+        try:
+            span = self._span
+            if not self._count:
+                span.first_token()
+            self._count += 1
+            if not self._capture:
+                return
+            if self._room <= 0 or len(self._items) >= ITEMS:
+                self._whole = False
+                return
+            if type(value) is str or type(value) is bytes:
+                self._items.append(value)
+                self._room -= len(value)
+            else:
+                text = span._recorder.capture(value)  # noqa: SLF001
+                self._items.append(Captured(text))
+                self._room -= len(text)
+        except Exception as error:
+            guard.caught("stream.item", error)
+
+    def fail(self, error: BaseException) -> None:
+        """End the span with an exception that came out of the stream."""
+        with guard("stream.fail"):
+            self._span.fail_with(error)
+            self.end()
+
+    def end(self) -> None:
+        """End the span with what was yielded so far."""
+        with guard("stream.end"):
+            span = self._span
+            if span._ended:  # noqa: SLF001
+                return
+            span.set_attribute("spanreel.items", self._count)
+            if not self._whole:
+                span._recorder.loss("stream_items_not_kept", 1)  # noqa: SLF001
+            if span._status == b"unset":  # noqa: SLF001
+                span._status = b"ok"  # noqa: SLF001
+            span.close(self._output() if self._capture else b"")
+            self._items = []
+
+    def _output(self) -> bytes:
+        items = self._items
+        capture = self._span._recorder.capture  # noqa: SLF001
+        if items and all(type(item) is str for item in items):
+            return capture("".join(items))
+        if items and all(type(item) is bytes for item in items):
+            return capture(b"".join(items).decode("utf-8", "replace"))
+        parts = [item.text if type(item) is Captured else capture(item) for item in items]
+        return b"[" + b",".join(parts) + b"]"
+
+
+class Captured:
+    """An item captured at the moment it passed."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+
+
+def drive(begin: Callable[[], Reel | None], inner: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """A generator that yields what `inner` yields (PEP 380's protocol), recording each step."""
+    reel = begin()
+    if reel is None:
+        return (yield from inner)
+    step: Callable[[Any], Any] = inner.send
+    sent: Any = None
+    try:
+        while True:
+            token = reel.enter()
+            try:
+                item = step(sent)
+            finally:
+                contexts.detach(token)
+            reel.item(item)
+            try:
+                sent = yield item
+                step = inner.send
+            except GeneratorExit:
+                _step_close(reel, inner)
+                reel.end()
+                raise
+            except BaseException as thrown:  # noqa: BLE001 - passed into the inner generator
+                step, sent = inner.throw, thrown
+    except StopIteration as stop:
+        reel.end()
+        return stop.value
+    except GeneratorExit:
+        reel.end()
+        raise
+    except BaseException as error:
+        reel.fail(error)
+        raise
+    finally:
+        del step, sent
+
+
+def _step_close(reel: Reel, inner: Generator[Any, Any, Any]) -> None:
+    token = reel.enter()
+    try:
+        inner.close()
+    finally:
+        contexts.detach(token)
+
+
+async def drive_async(
+    begin: Callable[[], Reel | None], inner: AsyncGenerator[Any, Any]
+) -> AsyncGenerator[Any, Any]:
+    """The asynchronous twin of `drive`: `asend`, `athrow` and `aclose` reach the inner generator."""
+    reel = begin()
+    if reel is None:
+        reel = Silent()
+    step: Callable[[Any], Any] = inner.asend
+    sent: Any = None
+    try:
+        while True:
+            token = reel.enter()
+            try:
+                item = await step(sent)
+            finally:
+                contexts.detach(token)
+            reel.item(item)
+            try:
+                sent = yield item
+                step = inner.asend
+            except GeneratorExit:
+                token = reel.enter()
+                try:
+                    await inner.aclose()
+                finally:
+                    contexts.detach(token)
+                reel.end()
+                raise
+            except BaseException as thrown:  # noqa: BLE001 - passed into the inner generator
+                step, sent = inner.athrow, thrown
+    except StopAsyncIteration:
+        reel.end()
+    except GeneratorExit:
+        reel.end()
+        raise
+    except BaseException as error:
+        reel.fail(error)
+        raise
+    finally:
+        del step, sent
+
+
+class Silent(Reel):
+    """Stands in where nothing is recorded, so that the drivers have one shape."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        """Hold nothing."""
+
+    def enter(self) -> Any:
+        """Leave the context as it is."""
+        return contexts.variable.set(contexts.current())
+
+    def item(self, value: object) -> None:
+        """Keep nothing."""
+
+    def fail(self, error: BaseException) -> None:
+        """Keep nothing."""
+
+    def end(self) -> None:
+        """Write nothing."""
+
+
+class TracedIterator(wrapt.ObjectProxy):  # type: ignore[misc]
+    """An iterator seen through a proxy: everything but the steps goes to the real object."""
+
+    def __init__(self, wrapped: Any, reel: Reel) -> None:
+        super().__init__(wrapped)
+        self._self_reel = reel
+
+    def __iter__(self) -> TracedIterator:
+        return self
+
+    def __next__(self) -> Any:
+        reel: Reel = self._self_reel
+        token = reel.enter()
+        try:
+            item = next(self.__wrapped__)
+        except StopIteration:
+            reel.end()
+            raise
+        except BaseException as error:
+            reel.fail(error)
+            raise
+        finally:
+            contexts.detach(token)
+        reel.item(item)
+        return item
+
+    def __enter__(self) -> Any:
+        entered = self.__wrapped__.__enter__()
+        return self if entered is self.__wrapped__ else entered
+
+    def __exit__(self, *details: Any) -> Any:
+        try:
+            return self.__wrapped__.__exit__(*details)
+        finally:
+            self._self_reel.end()
+
+    def close(self) -> Any:
+        """Close the real iterator, and the span with it."""
+        try:
+            return self.__wrapped__.close()
+        finally:
+            self._self_reel.end()
+
+    def __del__(self) -> None:
+        _collected(self)
+
+
+class TracedAsyncIterator(wrapt.ObjectProxy):  # type: ignore[misc]
+    """The asynchronous twin of `TracedIterator`."""
+
+    def __init__(self, wrapped: Any, reel: Reel) -> None:
+        super().__init__(wrapped)
+        self._self_reel = reel
+
+    def __aiter__(self) -> TracedAsyncIterator:
+        return self
+
+    async def __anext__(self) -> Any:
+        reel: Reel = self._self_reel
+        token = reel.enter()
+        try:
+            item = await self.__wrapped__.__anext__()
+        except StopAsyncIteration:
+            reel.end()
+            raise
+        except BaseException as error:
+            reel.fail(error)
+            raise
+        finally:
+            contexts.detach(token)
+        reel.item(item)
+        return item
+
+    async def __aenter__(self) -> Any:
+        entered = await self.__wrapped__.__aenter__()
+        return self if entered is self.__wrapped__ else entered
+
+    async def __aexit__(self, *details: Any) -> Any:
+        try:
+            return await self.__wrapped__.__aexit__(*details)
+        finally:
+            self._self_reel.end()
+
+    async def close(self) -> Any:
+        """Close the real iterator, and the span with it."""
+        try:
+            return await self.__wrapped__.close()
+        finally:
+            self._self_reel.end()
+
+    async def aclose(self) -> Any:
+        """Close the real iterator, and the span with it."""
+        try:
+            return await self.__wrapped__.aclose()
+        finally:
+            self._self_reel.end()
+
+    def __del__(self) -> None:
+        _collected(self)
+
+
+def _collected(proxy: Any) -> None:
+    """The stream went out of use unfinished. The interpreter may be half gone: say nothing."""
+    try:
+        proxy._self_reel.end()  # noqa: SLF001
+    except Exception:  # noqa: S110
+        pass
+
+
+def adopt(span: Span, result: Any) -> Any:
+    """`result` with its stream watched (the span then ends with it), or None if it is not a stream."""
+    kind = type(result)
+    if kind is types.GeneratorType:
+        return _named(_driven(span, result), result)
+    if kind is types.AsyncGeneratorType:
+        return _named(_driven_async(span, result), result)
+    if hasattr(kind, "__next__") and hasattr(kind, "__iter__"):
+        return None if isinstance(result, io.IOBase) or hasattr(kind, "execute") else TracedIterator(result, Reel(span))
+    if hasattr(kind, "__anext__") and hasattr(kind, "__aiter__"):
+        return TracedAsyncIterator(result, Reel(span))
+    if kind is types.CoroutineType:
+        return _awaited(span, result)
+    for module, attribute, exchange in RESPONSES:
+        loaded = sys.modules.get(module)
+        if loaded is not None:
+            response = getattr(loaded, attribute, None)
+            if isinstance(response, type) and isinstance(result, response):
+                return exchange(span, result)
+    return None
+
+
+async def _awaited(span: Span, inner: Any) -> Any:
+    """A plain function gave a coroutine: the span ends with it, and is current while it runs."""
+    reel = Reel(span)
+    token = reel.enter()
+    try:
+        result = await inner
+    except BaseException as error:
+        contexts.detach(token)
+        reel.fail(error)
+        raise
+    contexts.detach(token)
+    with guard("stream.awaited"):
+        if span._status == b"unset":  # noqa: SLF001
+            span._status = b"ok"  # noqa: SLF001
+        span.close(span._recorder.capture(result) if span._recorder.full else b"")  # noqa: SLF001
+    return result
+
+
+def _starlette(span: Span, response: Any) -> Any:
+    response.body_iterator = _watched(span, response.body_iterator)
+    return response
+
+
+def _werkzeug(span: Span, response: Any) -> Any:
+    if not response.is_streamed:
+        return None
+    response.response = _watched(span, iter(response.response))
+    return response
+
+
+def _django(span: Span, response: Any) -> Any:
+    response.streaming_content = _watched(span, response.streaming_content)
+    return response
+
+
+def _watched(span: Span, stream: Any) -> AsyncIterator[Any] | Iterator[Any]:
+    if hasattr(stream, "__aiter__"):
+        return _driven_async(span, _as_async_generator(stream))
+    return _driven(span, _as_generator(stream))
+
+
+def _driven(span: Span, inner: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    reel = Reel(span)
+    stream: Generator[Any, Any, Any] = reel.watch(drive(lambda: reel, inner))
+    return stream
+
+
+def _driven_async(span: Span, inner: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, Any]:
+    reel = Reel(span)
+    stream: AsyncGenerator[Any, Any] = reel.watch(drive_async(lambda: reel, inner))
+    return stream
+
+
+def _named(stream: Any, inner: Any) -> Any:
+    stream.__name__, stream.__qualname__ = inner.__name__, inner.__qualname__
+    return stream
+
+
+async def _as_async_generator(stream: Any) -> AsyncGenerator[Any, Any]:
+    try:
+        async for item in stream:
+            yield item
+    finally:
+        closing = getattr(stream, "aclose", None)
+        if closing is not None:
+            await closing()
+
+
+def _as_generator(stream: Any) -> Generator[Any, Any, Any]:
+    try:
+        yield from stream
+    finally:
+        closing = getattr(stream, "close", None)
+        if closing is not None:
+            closing()
+
+
+RESPONSES: tuple[tuple[str, str, Callable[[Span, Any], Any]], ...] = (
+    ("starlette.responses", "StreamingResponse", _starlette),
+    ("werkzeug.wrappers.response", "Response", _werkzeug),
+    ("django.http.response", "StreamingHttpResponse", _django),
+)
