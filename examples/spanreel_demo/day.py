@@ -49,15 +49,18 @@ class Day:
 def talk(customer: str, questions: list[str], *, thumbs_up: bool, remark: str) -> None:
     """Hold a conversation: one session, a trace for each question, and the customer's verdict on the last answer."""
     history: list[Message] = []
-    session = f"{customer.split(maxsplit=1)[0].lower()}-{datetime.now():%Y%m%d-%H%M%S}"  # noqa: DTZ005 - a name, no time
+    trace_id = ""
+    session = f"{customer.split()[0].lower()}-{datetime.now():%Y%m%d-%H%M%S}"  # noqa: DTZ005 - a name, no time
     with spanreel.session(session, user=customer, tags=["chat"], metadata={"channel": "app"}):
         for question in questions:
-            with spanreel.span("chat message", kind="chain", input=question) as turn:
+            with spanreel.span("chat message", kind="chain", input=question) as message:
                 answer = ask(question, history, customer=customer)
-                turn.set_output(answer)
-            history += [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+                message.set_output(answer)
+            trace_id = message.trace_id
+            history.append({"role": "user", "content": question})
+            history.append({"role": "assistant", "content": answer})
     spanreel.score(
-        "helpful", float(thumbs_up), comment=remark, trace_id=turn.trace_id, source="human", author=customer
+        "helpful", float(thumbs_up), comment=remark, trace_id=trace_id, source="human", author=customer
     )
 
 
@@ -150,6 +153,7 @@ def report(_day: Day) -> None:
     with suppress(openai.BadRequestError), spanreel.span("weekly report", kind="workflow"):
         client().chat.completions.create(
             model=models().small_window,
+            max_tokens=1000,
             messages=[
                 {
                     "role": "system",

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from spanreel_demo import embedding, replies
 from spanreel_demo.replies import ApiError
@@ -104,9 +104,13 @@ class _Http(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Http
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+
+    @property
+    def model(self) -> ModelServer:
+        """What the server's owner set: pace, faults, the cache of prompts."""
+        return cast("_Http", self.server).model
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Keep quiet."""
@@ -143,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
         return request
 
     def _chat(self, request: dict[str, Any]) -> None:
-        model = self.server.model
+        model = self.model
         pieces = prompt_pieces(request)
         replies.check(request, len(pieces))
         fault = model.next_fault() if request.get("stream") else None
@@ -166,7 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, completion.whole())
 
     def _embed(self, request: dict[str, Any]) -> None:
-        self.server.model.wait(0.03)
+        self.model.wait(0.03)
         self._send(200, embedding.response(request))
 
     def _send(self, status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
@@ -181,12 +185,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._head(200, {"content-type": "text/event-stream; charset=utf-8", "transfer-encoding": "chunked"})
         for at, chunk in enumerate(chunks):
             if stop_half_way and at == len(chunks) // 2:
-                self.server.model.closing.wait(HANG)
+                self.model.closing.wait(HANG)
                 self.close_connection = True
                 return
             self._event(json.dumps(chunk, ensure_ascii=False))
             # No two gaps between tokens are the same length, yet every run is.
-            self.server.model.wait(PER_TOKEN * (0.5 + (at * 7919 % 13) / 8))
+            self.model.wait(PER_TOKEN * (0.5 + (at * 7919 % 13) / 8))
         self._event("[DONE]")
         self.wfile.write(b"0\r\n\r\n")
 

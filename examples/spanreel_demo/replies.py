@@ -68,12 +68,13 @@ def check(request: Mapping[str, Any], prompt_tokens: int) -> None:
         )
     if not request.get("messages"):
         raise ApiError(400, "[] is too short - 'messages'", "invalid_request_error", None, "messages")
-    window = MODELS[model][1]
-    if prompt_tokens > window:
+    window, wanted = MODELS[model][1], int(request.get("max_tokens") or 0)
+    if prompt_tokens + wanted > window:
         raise ApiError(
             400,
-            f"This model's maximum context length is {window} tokens. However, your messages resulted in"
-            f" {prompt_tokens} tokens. Please reduce the length of the messages.",
+            f"This model's maximum context length is {window} tokens. However, you requested"
+            f" {prompt_tokens + wanted} tokens ({prompt_tokens} in the messages, {wanted} in the completion)."
+            " Please reduce the length of the messages or completion.",
             "invalid_request_error",
             "context_length_exceeded",
             "messages",

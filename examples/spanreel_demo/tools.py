@@ -108,7 +108,7 @@ def _check_return(order: Result) -> None:
 
 @spanreel.trace.tool
 def create_ticket(subject: str, priority: Priority) -> Result:
-    """Open a ticket so that a colleague takes over: complaint, unsafe bike, call me back."""
+    """Open a ticket so that a colleague takes over: a complaint, something unsafe."""
     hours = {"normal": 4.0, "high": 2.0, "urgent": 0.5}[priority]
     number = sum(subject.encode("utf-8")) % 9000 + 1000
     return {"ticket": f"T-{number}", "subject": subject, "priority": priority, "answer_within_hours": hours}

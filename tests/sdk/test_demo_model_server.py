@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import openai
 import pytest
 from openai import OpenAI
-from openai.types.chat import ChatCompletionMessageParam
 from pydantic import BaseModel
 
 from spanreel_demo import embedding
 from spanreel_demo.model_server import Fault, ModelServer
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from openai.types.chat import ChatCompletionChunk
+
 pytestmark = pytest.mark.sdk
 
+Messages = list[Any]
 DOCUMENT = '<document id="policies/pets">\nDogs up to {kilos} kg may ride in the box.\n</document>'
-QUESTION: list[ChatCompletionMessageParam] = [
-    {"role": "user", "content": DOCUMENT.format(kilos=31) + "\n\nQuestion: May dogs ride?"}
-]
+QUESTION: Messages = [{"role": "user", "content": DOCUMENT.format(kilos=31) + "\n\nQuestion: May dogs ride?"}]
+ANSWER = "Dogs up to 31 kg may ride in the box. [policies/pets]"
 
 
 @pytest.fixture
@@ -35,66 +39,65 @@ def client(server: ModelServer) -> Iterator[OpenAI]:
         yield made
 
 
-def ask(
-    client: OpenAI, messages: list[ChatCompletionMessageParam], model: str = "gpt-4o-mini", **more
-) -> str:
-    completion = client.chat.completions.create(model=model, messages=messages, **more)
-    return completion.choices[0].message.content or ""
+def complete(client: OpenAI, messages: Messages = QUESTION, model: str = "gpt-4o-mini", **more: Any) -> Any:
+    """The answer as plain dictionaries, after the client's own types have accepted it."""
+    return client.chat.completions.create(model=model, messages=messages, **more).to_dict()
 
 
-def stream(client: OpenAI, **more):
-    return client.chat.completions.create(
+def ask(client: OpenAI, messages: Messages, **more: Any) -> str:
+    return str(complete(client, messages, **more)["choices"][0]["message"]["content"])
+
+
+def stream(client: OpenAI, **more: Any) -> openai.Stream[ChatCompletionChunk]:
+    chunks: openai.Stream[ChatCompletionChunk] = client.chat.completions.create(
         model="gpt-4o-mini", messages=QUESTION, stream=True, stream_options={"include_usage": True}, **more
     )
+    return chunks
 
 
-def test_the_answer_is_made_of_the_documents(client):
-    assert ask(client, QUESTION) == "Dogs up to 31 kg may ride in the box. [policies/pets]"
-    changed: list[ChatCompletionMessageParam] = [
-        {"role": "user", "content": DOCUMENT.format(kilos=44) + "\n\nQuestion: May dogs ride?"}
-    ]
+def test_the_answer_is_made_of_the_documents(client: OpenAI) -> None:
+    assert ask(client, QUESTION) == ANSWER
+    changed = [{"role": "user", "content": DOCUMENT.format(kilos=44) + "\n\nQuestion: May dogs ride?"}]
     assert "44 kg" in ask(client, changed)
     assert "could not find" in ask(client, [{"role": "user", "content": "May dogs ride?"}])
 
 
-def test_a_stream_says_the_same_and_ends_with_the_usage(client):
-    whole = client.chat.completions.create(model="gpt-4o-mini", messages=QUESTION)
-    chunks = list(stream(client))
-    text = "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
-    assert text == whole.choices[0].message.content
+def test_a_stream_says_the_same_and_ends_with_the_usage(client: OpenAI) -> None:
+    whole = complete(client)
+    chunks: list[Any] = [chunk.to_dict() for chunk in stream(client)]
+    text = "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
+    assert text == whole["choices"][0]["message"]["content"] == ANSWER
     assert len(chunks) > 5
-    assert chunks[-1].choices == []
-    assert chunks[-1].usage.total_tokens == whole.usage.total_tokens > 0
-    assert chunks[0].model == "gpt-4o-mini-2024-07-18"
+    assert chunks[-1]["choices"] == []
+    assert chunks[-1]["usage"] == whole["usage"]
+    assert chunks[0]["model"] == "gpt-4o-mini-2024-07-18"
 
 
-def test_reasoning_tokens_are_part_of_the_output(client):
-    usage = client.chat.completions.create(model="o4-mini", messages=QUESTION).usage
-    thought = usage.completion_tokens_details.reasoning_tokens
+def test_reasoning_tokens_are_part_of_the_output(client: OpenAI) -> None:
+    usage = complete(client, model="o4-mini")["usage"]
+    thought = usage["completion_tokens_details"]["reasoning_tokens"]
     assert thought >= 64
     assert thought % 64 == 0
-    assert usage.completion_tokens > thought
+    assert usage["completion_tokens"] > thought
 
 
-def test_a_prompt_seen_before_is_cached_in_steps(client):
+def test_a_prompt_seen_before_is_cached_in_steps(client: OpenAI) -> None:
     long = [{"role": "system", "content": "rule " * 2000}, *QUESTION]
-    first, second = (
-        client.chat.completions.create(model="gpt-4o-mini", messages=long).usage for _ in range(2)
-    )
-    assert first.prompt_tokens_details.cached_tokens == 0
-    cached = second.prompt_tokens_details.cached_tokens
-    assert cached >= 1024
+    first, second = (complete(client, long)["usage"] for _ in range(2))
+    cached = second["prompt_tokens_details"]["cached_tokens"]
+    assert first["prompt_tokens_details"]["cached_tokens"] == 0
+    assert 1024 <= cached <= second["prompt_tokens"] == first["prompt_tokens"]
     assert cached % 128 == 0
-    assert cached <= second.prompt_tokens == first.prompt_tokens
 
 
-def test_an_answer_is_cut_at_its_limit(client):
-    choice = client.chat.completions.create(model="gpt-4o-mini", messages=QUESTION, max_tokens=4).choices[0]
-    assert choice.finish_reason == "length"
-    assert "Dogs up to 31 kg may ride in the box.".startswith(choice.message.content)
+def test_an_answer_is_cut_at_its_limit(client: OpenAI) -> None:
+    choice = complete(client, max_tokens=4)["choices"][0]
+    assert choice["finish_reason"] == "length"
+    assert 0 < len(choice["message"]["content"]) < len(ANSWER)
+    assert ANSWER.startswith(choice["message"]["content"])
 
 
-def test_tools_are_called_with_arguments_from_the_conversation(client):
+def test_tools_are_called_with_arguments_from_the_conversation(client: OpenAI) -> None:
     tool = {
         "type": "function",
         "function": {
@@ -108,24 +111,17 @@ def test_tools_are_called_with_arguments_from_the_conversation(client):
         },
     }
     messages = [{"role": "user", "content": "Find my dog, the tag is DOG-77"}]
-    message = (
-        client.chat.completions.create(model="gpt-4o-mini", messages=messages, tools=[tool])
-        .choices[0]
-        .message
-    )
-    call = message.tool_calls[0]
-    assert (call.function.name, json.loads(call.function.arguments)) == ("find_dog", {"tag": "DOG-77"})
-    messages += [
-        message.to_dict(),
-        {"role": "tool", "tool_call_id": call.id, "content": '{"place": "under the table"}'},
-    ]
-    assert ask(client, messages, tools=[tool]) == "The tool find_dog found: place under the table."
-    assert ask(client, [{"role": "user", "content": "Find my dog"}], tools=[tool]).startswith(
-        "I could not find"
-    )
+    message = complete(client, messages, tools=[tool])["choices"][0]["message"]
+    call = message["tool_calls"][0]
+    assert call["function"]["name"] == "find_dog"
+    assert json.loads(call["function"]["arguments"]) == {"tag": "DOG-77"}
+    result = {"role": "tool", "tool_call_id": call["id"], "content": '{"place": "under the table"}'}
+    said = ask(client, [*messages, message, result], tools=[tool])
+    assert said == "The tool find_dog found: place under the table."
+    assert "could not find" in ask(client, [{"role": "user", "content": "Find my dog"}], tools=[tool])
 
 
-def test_structured_output_fits_its_schema(client):
+def test_structured_output_fits_its_schema(client: OpenAI) -> None:
     class Report(BaseModel):
         wet: bool
         words: list[str]
@@ -138,7 +134,7 @@ def test_structured_output_fits_its_schema(client):
     )
 
 
-def test_like_texts_have_close_embeddings(client):
+def test_like_texts_have_close_embeddings(client: OpenAI) -> None:
     answer = client.embeddings.create(
         model=embedding.MODEL,
         input=["dogs ride in a box", "a dog in the box", "invoice and VAT"],
@@ -156,7 +152,7 @@ def test_like_texts_have_close_embeddings(client):
     assert answer.usage.prompt_tokens > 0
 
 
-def test_a_rate_limit_is_retried_by_the_client(server, client):
+def test_a_rate_limit_is_retried_by_the_client(server: ModelServer, client: OpenAI) -> None:
     server.fail_next(Fault.RATE_LIMIT)
     assert len(list(stream(client))) > 5
     server.fail_next(Fault.RATE_LIMIT)
@@ -166,27 +162,29 @@ def test_a_rate_limit_is_retried_by_the_client(server, client):
     assert caught.value.response.headers["retry-after-ms"] == "1"
 
 
-def test_an_outage_outlasts_the_retries(server, client):
+def test_an_outage_outlasts_the_retries(server: ModelServer, client: OpenAI) -> None:
     server.fail_next(Fault.OUTAGE, times=3)
     with pytest.raises(openai.InternalServerError):
         stream(client)
     assert len(list(stream(client))) > 5
 
 
-def test_silence_runs_into_the_timeout(server, client):
+def test_silence_runs_into_the_timeout(server: ModelServer, client: OpenAI) -> None:
     server.fail_next(Fault.SILENCE)
     with pytest.raises(openai.APITimeoutError):
         stream(client.with_options(timeout=0.2, max_retries=0))
 
 
-def test_a_standstill_gives_half_an_answer(server, client):
+def test_a_standstill_gives_half_an_answer(server: ModelServer, client: OpenAI) -> None:
     server.fail_next(Fault.STANDSTILL)
     heard = ""
-    with pytest.raises(openai.APITimeoutError), stream(client, timeout=0.3) as chunks:
-        for chunk in chunks:
-            heard += chunk.choices[0].delta.content or ""
-    assert heard
-    assert "Dogs up to 31 kg may ride in the box. [policies/pets]".startswith(heard)
+    with stream(client, timeout=0.3) as chunks:
+        pieces = (chunk.choices[0].delta.content or "" for chunk in chunks)
+        while len(heard) < 4:
+            heard += next(pieces)
+        with pytest.raises(openai.APITimeoutError):
+            heard += "".join(pieces)
+    assert ANSWER.startswith(heard)
 
 
 @pytest.mark.parametrize(
@@ -202,13 +200,19 @@ def test_a_standstill_gives_half_an_answer(server, client):
         ("gpt-4o-mini", [], openai.BadRequestError, None),
     ],
 )
-def test_bad_requests_are_refused_as_openai_refuses_them(client, model, messages, error, code):
+def test_bad_requests_are_refused_as_openai_refuses_them(
+    client: OpenAI,
+    model: str,
+    messages: Messages,
+    error: type[openai.APIStatusError],
+    code: str | None,
+) -> None:
     with pytest.raises(error) as caught:
-        ask(client, messages, model)
+        ask(client, messages, model=model)
     assert caught.value.code == code
 
 
-def test_what_is_no_request_is_refused(server):
+def test_what_is_no_request_is_refused(server: ModelServer) -> None:
     host, port = server.base_url.removeprefix("http://").removesuffix("/v1").split(":")
     for head, body, status in [
         ("POST /v1/chat/completions", b"{", b"401"),
@@ -225,10 +229,9 @@ def test_what_is_no_request_is_refused(server):
             assert connection.recv(4096).split()[1] == status
 
 
-def test_equal_requests_get_equal_answers():
+def test_equal_requests_get_equal_answers() -> None:
     said = []
     for _ in range(2):
         with ModelServer(pace=0) as server, OpenAI(base_url=server.base_url, api_key="test") as client:
-            completion = client.chat.completions.create(model="o4-mini", messages=QUESTION)
-            said.append(completion.to_dict() | {"created": 0})
+            said.append(complete(client, model="o4-mini") | {"created": 0})
     assert said[0] == said[1]

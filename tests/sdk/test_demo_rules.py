@@ -15,18 +15,18 @@ pytestmark = pytest.mark.sdk
 
 
 @given(st.text())
-def test_token_pieces_join_to_the_text(text):
+def test_token_pieces_join_to_the_text(text: str) -> None:
     assert "".join(tokens.split(text)) == text
     assert tokens.count(text) <= len(text)
 
 
 @given(st.text(min_size=1), st.sampled_from([64, 256]))
-def test_embeddings_have_length_one_or_none(text, dimensions):
+def test_embeddings_have_length_one_or_none(text: str, dimensions: int) -> None:
     length = sum(value * value for value in embedding.embed(text, dimensions))
     assert length == pytest.approx(1.0) or length == 0.0
 
 
-def test_the_handbook_is_a_real_document_set():
+def test_the_handbook_is_a_real_document_set() -> None:
     pages = handbook()
     assert 40 <= len(pages) <= 60
     assert len({page.id for page in pages}) == len(pages)
@@ -44,11 +44,11 @@ def test_the_handbook_is_a_real_document_set():
         ("What does the weather do to tyre pressure?", "guides/tyre-pressure"),
     ],
 )
-def test_bm25_finds_the_page(question, page):
+def test_bm25_finds_the_page(question: str, page: str) -> None:
     assert BM25(handbook()).search(question)[0][0].id == page
 
 
-def test_bm25_prefers_rare_words_and_leaves_out_the_rest():
+def test_bm25_prefers_rare_words_and_leaves_out_the_rest() -> None:
     pages = [
         Page("a", "Bikes", "bike bike bike"),
         Page("b", "Bikes", "bike owl"),
@@ -60,7 +60,7 @@ def test_bm25_prefers_rare_words_and_leaves_out_the_rest():
     assert BM25([]).search("owl") == []
 
 
-def test_a_plane_is_no_plan():
+def test_a_plane_is_no_plan() -> None:
     assert set(words("planes and plans")) & set(words("plane")) != set(words("plan"))
 
 
@@ -75,7 +75,7 @@ def test_a_plane_is_no_plan():
         ("some day", None),
     ],
 )
-def test_days_are_read(text, day):
+def test_days_are_read(text: str, day: date | None) -> None:
     prompt = responder.Prompt.read(
         [
             {"role": "system", "content": "Today is 2026-11-24"},
@@ -93,7 +93,7 @@ def test_days_are_read(text, day):
     assert [call.arguments for call in calls] == ([] if day is None else [f'{{"day": "{day}"}}'])
 
 
-def test_the_judge_names_sentences_with_foreign_figures():
+def test_the_judge_names_sentences_with_foreign_figures() -> None:
     prompt = responder.Prompt.read(
         [
             {
@@ -106,7 +106,7 @@ def test_the_judge_names_sentences_with_foreign_figures():
     assert responder.unsupported_sentences(prompt) == ["It weighs 3 kg. [a/b]"]
 
 
-def test_the_made_up_fact_stands_in_no_document():
+def test_the_made_up_fact_stands_in_no_document() -> None:
     book = " ".join(page.text for page in handbook())
     assert "150 Wh" in responder.MADE_UP
     assert "150 Wh" not in book
