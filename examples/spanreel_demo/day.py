@@ -50,7 +50,7 @@ def talk(customer: str, questions: list[str], *, thumbs_up: bool, remark: str) -
     """Hold a conversation: one session, a trace for each question, and the customer's verdict on the last answer."""
     history: list[Message] = []
     trace_id = ""
-    session = f"{customer.split()[0].lower()}-{datetime.now():%Y%m%d-%H%M%S}"  # noqa: DTZ005 - a name, no time
+    session = f"{customer.split(maxsplit=1)[0].lower()}-{datetime.now():%Y%m%d-%H%M%S}"  # noqa: DTZ005 - a name, no time
     with spanreel.session(session, user=customer, tags=["chat"], metadata={"channel": "app"}):
         for question in questions:
             with spanreel.span("chat message", kind="chain", input=question) as message:

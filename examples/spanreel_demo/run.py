@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import openai
@@ -18,7 +19,7 @@ from spanreel_demo import day, models
 from spanreel_demo.model_server import ModelServer
 
 SERVICE = "fernwheel-desk"
-PACE = 0.6
+PACE = 0.45
 """How fast the bundled model talks; 1.0 is the speed of a small hosted model."""
 INSTALL_VIEWER = "The viewer is not installed: pip install 'spanreel[viewer]'"
 
@@ -144,13 +145,11 @@ def _recorded(store: Path) -> int:
 
 
 def _view(store: Path, *, port: int | None, browser: bool) -> int:
-    try:
-        from spanreel_viewer.launch import launch
-    except ModuleNotFoundError as error:
-        if error.name and error.name.startswith("spanreel"):
-            raise
+    if find_spec("streamlit") is None:
         print(INSTALL_VIEWER)
         return 1
+    from spanreel_viewer.launch import launch
+
     return int(launch(store=store, port=port, browser=browser) or 0)
 
 
