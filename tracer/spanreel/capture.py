@@ -1,0 +1,255 @@
+"""Any value -> bounded JSON text: what a function was called with, and what it returned.
+
+Two ways. Plain values (str, int, float, bool, None and dict, list, tuple of them) within the limits are
+looked through once and then serialised by ONE `orjson.dumps`, 1 to 6 microseconds. Everything else is
+written piece by piece (`cautious.py`) within budgets of bytes, nodes, depth and time.
+
+Nothing of the user's code runs on either way: no property, no `__repr__`, no iterator is consumed; the one
+exception is the callable of `configure(redact=)`. Both ways redact, and neither raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from spanreel.cautious import Writer
+from spanreel.credentials import SHORTEST
+from spanreel.redaction import LOOK, PLAIN, Redactor, SENSITIVE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+CELL_BYTES: Final = 1 << 20
+IGNORED: Final = "[ignored]"
+
+_dumps = orjson.dumps
+_ODD: Final = -1
+_NUMBERS = frozenset({int, bool, type(None)})
+_SUMMABLE = frozenset({int, bool, float})
+_FLAT: Final = 24
+"""From so many items on, a list is first tried as one of numbers only, at C speed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a captured cell may cost."""
+
+    size: int = CELL_BYTES
+    """Bytes of JSON text; a small constant may come on top for the marks that say what was cut."""
+    nodes: int = 20_000
+    """Values, however nested."""
+    items: int = 4_096
+    """Items of one container that needs the cautious way (an embedding of 3,072 numbers stays whole)."""
+    depth: int = 12
+    seconds: float = 0.02
+    """Time of the cautious way, looked at between values."""
+
+
+class CutBytes(bytes):
+    """Captured JSON text of which something was cut; `cut` says what, for `spanreel.truncated`."""
+
+    cut: dict[str, Any]
+    """reasons: list of size, nodes, items, depth, time; for the longest cut text: length (bytes) and sha256."""
+
+
+class Capturer:
+    """Captures values by fixed limits and one redactor; counts what it cuts by reason in `losses`.
+
+    Reasons: `capture_truncated` (size, items, nodes or depth), `capture_budget` (time), `capture_failed`.
+    """
+
+    __slots__ = (
+        "_classify",
+        "_depth",
+        "_hides_inside",
+        "_known",
+        "_limits",
+        "_losses",
+        "_nodes",
+        "_plain_allowed",
+        "_redactor",
+        "_shapes",
+        "_size",
+    )
+
+    def __init__(
+        self,
+        *,
+        redactor: Redactor,
+        losses: Callable[[str], None],
+        limit: int = CELL_BYTES,
+        limits: Limits | None = None,
+    ) -> None:
+        self._limits = limits or Limits(size=limit)
+        self._size = self._limits.size
+        self._nodes = self._limits.nodes
+        self._depth = self._limits.depth
+        self._redactor = redactor
+        self._losses = losses
+        self._known = redactor.known
+        self._classify = redactor.classify
+        self._hides_inside = redactor.hides_inside
+        self._shapes = redactor.shapes
+        self._plain_allowed = not redactor.per_string
+
+    def value(self, value: object) -> bytes:
+        """JSON text of any value; a `CutBytes` if something was cut."""
+        try:
+            if self._plain_allowed:
+                kind = type(value)
+                nested = kind is dict or kind is list or kind is tuple
+                found = self._look_through(value if nested else (value,))
+                if found != _ODD:
+                    data = _dumps(value)
+                    if len(data) <= self._size:
+                        return self._shapes(data) if found else data
+        except Exception:  # noqa: S110 - a lone surrogate, a number over 64 bit, a dict that changes meanwhile
+            pass
+        return self._cautious(value)
+
+    def arguments(
+        self,
+        names: tuple[str, ...],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        ignore: Collection[str] = (),
+    ) -> bytes:
+        """JSON object of a call's arguments: name -> value.
+
+        `names` are those of the positional parameters, without self or cls; what is left of `args` comes
+        under "args" ("*args" if a parameter has that name). Ignored names show as "[ignored]".
+        """
+        call = dict(zip(names, args))  # noqa: B905 - the lengths differ where defaults or *args are in use
+        try:
+            if len(args) > len(names):
+                call["*args" if "args" in call or "args" in kwargs else "args"] = args[len(names) :]
+            if kwargs:
+                call.update(kwargs)
+            if ignore:
+                for name in call.keys() & ignore:
+                    call[name] = IGNORED
+            if self._plain_allowed:  # as in `value`, without the call
+                found = self._look_through(call)
+                if found != _ODD:
+                    data = _dumps(call)
+                    if len(data) <= self._size:
+                        return self._shapes(data) if found else data
+        except Exception:  # noqa: S110 - see `value`
+            pass
+        return self._cautious(call)
+
+    def _look_through(self, root: object) -> int:
+        """Length of some string of at least SHORTEST characters (or 0) if `root` is plain and within
+        limits, else -1. Goes level by level, so that depth needs no counting and no recursion."""
+        known = self._known.get
+        room = self._size
+        nodes = self._nodes
+        depth = self._depth
+        found = 0
+        level: Any = (root,)
+        while depth:
+            depth -= 1
+            below: list[Any] = []
+            for node in level:
+                if type(node) is dict:
+                    nodes -= len(node)
+                    if nodes < 0:
+                        return _ODD
+                    for key, item in node.items():
+                        if known(key, SENSITIVE) and self._is_odd(key, node):
+                            return _ODD
+                        kind = type(item)
+                        if kind is str:
+                            length = len(item)
+                            if length >= SHORTEST:
+                                room -= length
+                                found = length
+                                if item[0] in "{[" and self._hides_inside(item):
+                                    return _ODD
+                        elif kind is int or kind is bool or item is None:
+                            pass
+                        elif kind is dict or kind is list or kind is tuple:
+                            below.append(item)
+                        elif kind is not float or item - item != 0.0:
+                            return _ODD
+                else:
+                    length = len(node)
+                    nodes -= length
+                    if nodes < 0:
+                        return _ODD
+                    if length >= _FLAT and _all_numbers(node):
+                        continue
+                    if length == 2 and type(node[0]) is str and known(node[0], SENSITIVE) and self._is_odd(node[0], node):
+                        return _ODD
+                    for item in node:
+                        kind = type(item)
+                        if kind is str:
+                            length = len(item)
+                            if length >= SHORTEST:
+                                room -= length
+                                found = length
+                                if item[0] in "{[" and self._hides_inside(item):
+                                    return _ODD
+                        elif kind is int or kind is bool or item is None:
+                            pass
+                        elif kind is dict or kind is list or kind is tuple:
+                            below.append(item)
+                        elif kind is not float or item - item != 0.0:
+                            return _ODD
+                if room < 0:
+                    return _ODD
+            if not below:
+                return found
+            level = below
+        return _ODD
+
+    def _is_odd(self, key: object, node: Any) -> bool:
+        """Whether a name that is not known as plain needs the cautious way."""
+        flag = self._classify(key)
+        if flag == PLAIN:
+            return False
+        if flag == LOOK and type(node) is dict and key in {"value", "Value"}:
+            return self._redactor.hides_pair(node)
+        return flag == SENSITIVE or type(node) is dict
+
+    def _cautious(self, value: object) -> bytes:
+        writer = Writer(self._limits, self._redactor)
+        try:
+            data = self._shapes(writer.write(value))
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            return self._failed()
+        if writer.failed:
+            self._count("capture_failed")
+        if not writer.reasons:
+            return data
+        self._count("capture_budget" if "time" in writer.reasons else "capture_truncated")
+        result = CutBytes(data)
+        result.cut = {"reasons": list(writer.reasons), **writer.cut}
+        return result
+
+    def _failed(self) -> bytes:
+        self._count("capture_failed")
+        return b'"[capture failed]"'
+
+    def _count(self, reason: str) -> None:
+        try:
+            self._losses(reason)
+        except Exception:  # noqa: S110 - the value is worth more than the count
+            pass
+
+
+def _all_numbers(values: Any) -> bool:
+    """Whether a list holds finite numbers, booleans and None only, at C speed."""
+    kinds = set(map(type, values))
+    if float in kinds:
+        if not kinds <= _SUMMABLE:
+            return False
+        total = sum(values)
+        return bool(total - total == 0.0)
+    return kinds <= _NUMBERS
