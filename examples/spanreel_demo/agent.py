@@ -59,7 +59,7 @@ def ask(
     try:
         hold_back_card_numbers(question)
     except ValueError:
-        return "Please never send card numbers. Your message was not kept; the number of the order is enough."
+        return "Please never send card numbers, nobody here needs them. The number of your order is enough."
     plan = make_plan(question, history)
     spanreel.current_span().set_attribute("desk.topic", plan.topic)
     pages = rerank(question, [hit for query in plan.queries for hit in search(query)])
@@ -117,8 +117,8 @@ def reply(messages: list[Message], *, patience: float | None = None) -> Iterator
 def _stream(
     model: str, messages: Sequence[Message], patience: float | None
 ) -> Generator[str, None, ChatCompletionMessage]:
-    impatient = client().with_options(timeout=patience, max_retries=0)
-    with (client() if patience is None else impatient).chat.completions.stream(
+    asked = client() if patience is None else client().with_options(timeout=patience, max_retries=0)
+    with asked.chat.completions.stream(
         model=model,
         messages=messages,
         tools=[tools.describe(tool) for tool in DESK_TOOLS.values()],

@@ -108,6 +108,10 @@ def _configure_demo(parser: argparse.ArgumentParser) -> None:
         "--no-browser", action="store_true", help="print the viewer's address, open no browser"
     )
     parser.add_argument("--port", type=_port, default=None, metavar="N", help="the viewer's port")
+    parser.add_argument("--again", action="store_true", help="record another day into the same store")
+    parser.add_argument(
+        "--offline", action="store_true", help="use the bundled model in spite of OPENAI_API_KEY"
+    )
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -120,6 +124,7 @@ def _demo(arguments: argparse.Namespace) -> int:
         argv.append("--no-browser")
     if arguments.port is not None:
         argv += ["--port", str(arguments.port)]
+    argv += [option for option in ("--again", "--offline") if getattr(arguments, option[2:])]
     demo = _load(
         "spanreel_demo.run",
         "the demo needs the openai client; install it: pip install 'spanreel[demo,viewer]'",
