@@ -151,7 +151,7 @@ def _read_stream(protocol: WireProtocol, received: _Received) -> None:
 
 def _meta(sent: Sent, answer: Answer, log: ChunkLog, received: _Received, ending: str) -> dict[str, Any]:
     first = received.timeline.times[0] if received.timeline.times else None
-    response_headers = answer.headers
+    response_headers = {name: value for name, value in answer.headers.items() if name != "content-encoding"}
     meta: dict[str, Any] = {
         "protocol": sent.protocol.name,
         "method": sent.method,
@@ -166,6 +166,7 @@ def _meta(sent: Sent, answer: Answer, log: ChunkLog, received: _Received, ending
         "request_headers": sent.headers,
         "response_headers": response_headers,
         "response_bytes": log.size,
+        "content_encoding": answer.headers.get("content-encoding"),
         "truncated": True if sent.cut or log.cut else None,
     }
     return {key: value for key, value in meta.items() if value is not None}
