@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from spanreel.analysis.record import Canonical
 
 BILLED_KINDS: Final = frozenset({"llm", "embedding", "rerank"})
+"""Kinds that stand for a call that somebody bills."""
+CONTAINER_KINDS: Final = frozenset({"agent", "chain"})
+"""Kinds that hold calls; the usage they report is a total of what is below them."""
 UNPRICED: Final = "unpriced"
 REPORTED: Final = "reported"
 PROVIDERS: Final = {
@@ -41,10 +44,10 @@ def price(canonical: Canonical, *, at_ns: int) -> tuple[float | None, str | None
     """
     if canonical.cost_usd is not None:
         return canonical.cost_usd, canonical.cost_source or REPORTED
-    if canonical.kind not in BILLED_KINDS:
-        return None, None
     given, made = canonical.input_tokens, canonical.output_tokens
     if not given and not made:
+        if canonical.kind not in BILLED_KINDS:
+            return None, None
         nothing = canonical.error_type is not None or (given == 0 or made == 0)
         return (None, None) if nothing else (None, UNPRICED)
     model = canonical.response_model or canonical.request_model

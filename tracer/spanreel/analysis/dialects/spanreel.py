@@ -1,8 +1,7 @@
 """The recorder's own spans: `@trace`, `span()`, the setters of the API, and calls seen on the wire.
 
-Attribute names are the OpenTelemetry GenAI conventions' and `spanreel.*`. Tokens and cost are read only on
-spans that stand for a call (llm, embedding, rerank): what an agent or chain reports is a total of what is
-below it, and stays in its attributes.
+Attribute names are the OpenTelemetry GenAI conventions' and `spanreel.*`. Tokens and cost are not
+read on agents and chains: what they report is a total of what is below them, and stays in their attributes.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from spanreel.analysis.pricing import BILLED_KINDS, REPORTED
+from spanreel.analysis.pricing import CONTAINER_KINDS, REPORTED
 from spanreel.analysis.record import Canonical, Document, RawSpan
 
 if TYPE_CHECKING:
@@ -46,10 +45,11 @@ def normalise(raw: RawSpan, lose: Callable[[str], None]) -> Canonical:
     if attributes:
         _read_common(row, attributes)
         first_ns = first_ns or _count(attributes.get("spanreel.first_token_ns"))
-        if raw.attempts and raw.kind in BILLED_KINDS:
-            call = _fold(raw, lose)
-        if raw.kind in BILLED_KINDS:
-            _read_call_attributes(row, attributes)
+        _read_model(row, attributes)
+        if raw.kind not in CONTAINER_KINDS:
+            _read_usage(row, attributes)
+    if raw.attempts:
+        call = _fold(raw, lose)
     if call is not None:
         first_ns = first_ns or _first_ns(raw)
         _read_call(row, call)
@@ -75,14 +75,19 @@ def _read_common(row: Canonical, attributes: dict[str, Any]) -> None:
         row.metadata = _dump(metadata)
 
 
-def _read_call_attributes(row: Canonical, attributes: dict[str, Any]) -> None:
-    """Model and usage as told through the API (`set_model`, `set_usage`, ...)."""
+def _read_model(row: Canonical, attributes: dict[str, Any]) -> None:
+    """The model as told through the API (`set_model`)."""
     get = attributes.get
     row.provider = _text(get("gen_ai.provider.name"))
     row.request_model = _text(get("gen_ai.request.model"))
     row.response_model = _text(get("gen_ai.response.model"))
     reasons = get("gen_ai.response.finish_reasons")
     row.finish_reason = _text(reasons[0]) if isinstance(reasons, list) and reasons else _text(reasons or None)
+
+
+def _read_usage(row: Canonical, attributes: dict[str, Any]) -> None:
+    """Tokens and cost as told through the API (`set_usage`)."""
+    get = attributes.get
     row.input_tokens = _count(get("gen_ai.usage.input_tokens"))
     row.output_tokens = _count(get("gen_ai.usage.output_tokens"))
     row.cache_read_tokens = _count(get("gen_ai.usage.cache_read.input_tokens"))

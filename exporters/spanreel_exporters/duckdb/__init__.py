@@ -1,0 +1,3 @@
+"""The DuckDB store: ingest and reading. Everything that is SQL lives here, in named files."""
+
+from __future__ import annotations

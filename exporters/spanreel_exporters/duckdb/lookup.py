@@ -1,0 +1,148 @@
+"""What the file already knows, asked through an open connection (database attached as `store`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from spanreel.analysis.record import RawSpan
+from spanreel_exporters.duckdb.assemble import Key, Pending, build
+from spanreel_exporters.duckdb.connection import one
+from spanreel_exporters.duckdb.parse import Record
+from spanreel_exporters.duckdb.queries import sql
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+def open_lines(con: duckdb.DuckDBPyConnection) -> list[tuple[str, Record]]:
+    """(procid, record) of every record that was kept back, oldest first."""
+    return _records(con.execute(sql("open_span_all")).fetchall())
+
+
+def open_lines_of(
+    con: duckdb.DuckDBPyConnection, keys: list[Key], dead: frozenset[str]
+) -> list[tuple[str, Record]]:
+    """(procid, record) kept back for these spans, and for all spans of these processes."""
+    if not (keys or dead) or not _value(con, sql("open_span_count")):
+        return []
+    rows: list[Any] = []
+    if keys:
+        rows = con.execute(
+            sql("open_span_of_keys"),
+            {"trace_ids": [key[0].decode() for key in keys], "span_ids": [key[1].decode() for key in keys]},
+        ).fetchall()
+    if dead:
+        asked = set(keys)
+        more = con.execute(sql("open_span_of_processes"), {"procids": sorted(dead)}).fetchall()
+        records = _records(more)
+        return _records(rows) + [(p, r) for p, r in records if (r[2], r[3]) not in asked]
+    return _records(rows)
+
+
+def _records(rows: Iterable[tuple[str, str]]) -> list[tuple[str, Record]]:
+    return [(procid, line.encode().split(b"\t")) for procid, line in rows]
+
+
+def _value(con: duckdb.DuckDBPyConnection, text: str) -> Any:
+    row = one(con, text)
+    return row[0] if row else None
+
+
+def processes(con: duckdb.DuckDBPyConnection, known: dict[str, dict[str, Any]], wanted: set[str]) -> None:
+    """Add the `process` records of `wanted` that `known` lacks."""
+    missing = sorted(wanted - known.keys())
+    if not missing:
+        return
+    for procid, info in con.execute(sql("read_processes"), {"procids": missing}).fetchall():
+        known[procid] = orjson.loads(info)
+
+
+def tombstones(con: duckdb.DuckDBPyConnection) -> dict[str, frozenset[str]]:
+    """What was erased, by kind (trace, session, user)."""
+    found: dict[str, set[str]] = {}
+    for kind, value in con.execute(sql("tombstones")).fetchall():
+        found.setdefault(kind, set()).add(value)
+    return {kind: frozenset(values) for kind, values in found.items()}
+
+
+def known_spans(
+    con: duckdb.DuckDBPyConnection, traces: set[str]
+) -> tuple[dict[str, int], dict[tuple[str, str], tuple[int, str]]]:
+    """Of these traces: (trace -> its lowest seq) and ((trace, span) -> (seq, state)) as the file has them."""
+    if not traces:
+        return {}, {}
+    seen = con.execute(sql("seen_traces"), {"trace_ids": sorted(traces)}).fetchall()
+    if not seen:
+        return {}, {}
+    rows = con.execute(sql("known_spans"), _range(seen)).fetchall()
+    return {row[0]: row[1] for row in seen}, {(row[0], row[1]): (row[2], row[3]) for row in rows}
+
+
+def _range(seen: list[tuple[str, int, int]]) -> dict[str, Any]:
+    """Bounds on seq let DuckDB skip row groups: a trace's rows lie close together."""
+    return {
+        "first_seq": min(row[1] for row in seen),
+        "last_seq": max(row[2] for row in seen),
+        "trace_ids": [row[0] for row in seen],
+    }
+
+
+def billed_parents(con: duckdb.DuckDBPyConnection, traces: set[str]) -> set[tuple[str, str | None]]:
+    """(trace, parent) of calls with tokens that the file has in these traces."""
+    if not traces:
+        return set()
+    seen = con.execute(sql("seen_traces"), {"trace_ids": sorted(traces)}).fetchall()
+    return set(con.execute(sql("billed_children"), _range(seen)).fetchall()) if seen else set()
+
+
+def stored_span(
+    con: duckdb.DuckDBPyConnection, seq: int, late: list[Record], lose: Callable[[str], None]
+) -> RawSpan:
+    """The span of a row again as it was recorded, with late records joined to it."""
+    cursor = con.execute(sql("stored_span"), {"seq": seq})
+    names = [column[0] for column in cursor.description]
+    row: dict[str, Any] = dict(zip(names, cursor.fetchall()[0], strict=True))
+    key = (row["trace_id"].encode(), row["span_id"].encode())
+    late_only = build(key, Pending(start=_as_start(row), end=_as_end(row, con), extra=_wire(con, seq) + late), {}, lose=lose)
+    found: dict[str, dict[str, Any]] = {}
+    processes(con, found, {row["procid"] or ""})
+    late_only.process = found.get(row["procid"]) or {
+        "procid": row["procid"], "service": row["service"], "environment": row["environment"], "release": row["release"],
+    }  # fmt: skip
+    late_only.state = row["state"]
+    if row["state"] == "interrupted":
+        late_only.end_ns, late_only.status = None, row["status"]
+    late_only.error_type, late_only.error_message = row["error_type"], row["error_message"]
+    return late_only
+
+
+def _as_start(row: dict[str, Any]) -> Record:
+    return [
+        b"start", b"1", row["trace_id"].encode(), row["span_id"].encode(), (row["parent_id"] or "").encode(),
+        b"f" if row["foreign_parent"] else b"", b"%d" % row["start_ns"], row["kind"].encode(),
+        orjson.dumps(row["name"]), (row["input"] or "").encode(), (row["attributes"] or "").encode(),
+    ]  # fmt: skip
+
+
+def _as_end(row: dict[str, Any], con: duckdb.DuckDBPyConnection) -> Record:
+    documents = [
+        {"id": d[0], "score": d[1], "content": d[2], "metadata": None if d[3] is None else orjson.Fragment(d[3])}
+        for d in con.execute(sql("stored_documents"), {"seq": row["seq"]}).fetchall()
+    ]
+    first = b"" if row["ttft_ms"] is None else b"%d" % (row["start_ns"] + round(row["ttft_ms"] * 1e6))
+    return [
+        b"end", b"1", row["trace_id"].encode(), row["span_id"].encode(), b"%d" % (row["end_ns"] or row["start_ns"]),
+        row["status"].encode(), first, (row["output"] or "").encode(),
+        orjson.dumps({"spanreel.documents": documents}) if documents else b"", b"",
+    ]  # fmt: skip
+
+
+def _wire(con: duckdb.DuckDBPyConnection, seq: int) -> list[Record]:
+    rows = con.execute(sql("stored_wire"), {"seq": seq}).fetchall()
+    return [
+        [b"attempt", b"1", b"", b"", b"%d" % number, meta.encode(), orjson.dumps(request), orjson.dumps(response)]
+        for number, meta, request, response in rows
+    ]

@@ -1,0 +1,1 @@
+DELETE FROM store.document WHERE seq IN (SELECT unnest($seqs))

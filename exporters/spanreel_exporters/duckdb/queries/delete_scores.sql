@@ -1,0 +1,1 @@
+DELETE FROM store.score_row WHERE score_id IN (SELECT unnest($score_ids))

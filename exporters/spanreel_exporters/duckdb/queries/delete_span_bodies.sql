@@ -1,0 +1,1 @@
+DELETE FROM store.span_body WHERE seq IN (SELECT unnest($seqs))

@@ -1,0 +1,1 @@
+DELETE FROM store.span_row WHERE seq IN (SELECT unnest($seqs))

@@ -1,0 +1,1 @@
+DELETE FROM store.trace_row WHERE trace_id IN (SELECT trace_id FROM temp.main.touched)

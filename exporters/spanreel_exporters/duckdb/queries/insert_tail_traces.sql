@@ -1,0 +1,1 @@
+INSERT INTO memory.main.tail_trace SELECT * FROM memory.main.trace_summary($from_seq)

@@ -1,0 +1,1 @@
+SELECT procid, line FROM store.open_span ORDER BY ordinal

@@ -1,0 +1,1 @@
+SELECT coalesce(sum(strlen(line)), 0) FROM store.open_span

@@ -1,0 +1,1 @@
+SELECT DISTINCT procid FROM store.open_span

@@ -1,0 +1,1 @@
+SELECT schema_version, next_seq, views FROM store.meta

@@ -1,0 +1,1 @@
+SELECT procid, segment, position FROM store.segment_offset

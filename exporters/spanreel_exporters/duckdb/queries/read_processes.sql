@@ -1,0 +1,1 @@
+SELECT procid, info FROM store.process WHERE procid IN (SELECT unnest($procids))

@@ -1,0 +1,1 @@
+SELECT input, output FROM body_live WHERE seq = $seq

@@ -1,0 +1,1 @@
+SELECT rank, id, score, content, metadata FROM document_live WHERE seq = $seq ORDER BY rank

@@ -1,0 +1,1 @@
+SELECT attempt, encoding, meta, strlen(request), strlen(response) FROM wire_live WHERE seq = $seq ORDER BY attempt

@@ -1,0 +1,1 @@
+INSERT INTO memory.main.tail_gone SELECT unnest($seqs)

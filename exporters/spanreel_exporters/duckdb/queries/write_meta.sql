@@ -1,0 +1,1 @@
+UPDATE store.meta SET next_seq = $next_seq

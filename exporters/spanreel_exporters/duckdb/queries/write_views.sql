@@ -1,0 +1,1 @@
+UPDATE store.meta SET views = $views

@@ -1,0 +1,94 @@
+"""Raw span + canonical record -> the tuples that are appended to the base tables, in column order."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from spanreel.analysis.record import Attempt, Canonical, RawSpan
+from spanreel_exporters.duckdb.preview import preview
+
+Row = tuple[Any, ...]
+
+SPAN_COLUMNS: Final = (
+    "seq", "trace_id", "span_id", "parent_id", "foreign_parent", "name", "kind", "state", "status",
+    "start_ns", "end_ns", "service", "environment", "release", "session_id", "user_id", "provider",
+    "request_model", "response_model", "finish_reason", "input_tokens", "output_tokens", "cache_read_tokens",
+    "cache_write_tokens", "reasoning_tokens", "cost_usd", "cost_source", "ttft_ms", "output_tokens_per_s",
+    "attempts", "tool_name", "prompt_name", "prompt_version", "error_type", "error_message", "attributes",
+    "metadata", "tags", "dialect", "duplicate_of", "input_preview", "output_preview", "input_bytes",
+    "output_bytes", "document_count", "procid",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Rows:
+    """What one batch adds to the tables."""
+
+    spans: list[Row] = field(default_factory=list)
+    bodies: list[Row] = field(default_factory=list)
+    wire: list[Row] = field(default_factory=list)
+    documents: list[Row] = field(default_factory=list)
+    scores: list[Row] = field(default_factory=list)
+
+
+def add_span(rows: Rows, seq: int, raw: RawSpan, canonical: Canonical, duplicate_of: str | None) -> None:
+    """Append the rows of one span."""
+    process = raw.process
+    trace, span = raw.trace_id, raw.span_id
+    root = raw.parent_id is None or raw.foreign_parent
+    given, answered = canonical.input, canonical.output
+    documents = canonical.documents
+    rows.spans.append((
+        seq, trace, span, raw.parent_id, raw.foreign_parent, canonical.name, canonical.kind, raw.state, raw.status,
+        raw.start_ns, raw.end_ns, process.get("service"), canonical.environment or process.get("environment"),
+        canonical.release or process.get("release"), canonical.session_id, canonical.user_id, canonical.provider,
+        canonical.request_model, canonical.response_model, canonical.finish_reason, canonical.input_tokens,
+        canonical.output_tokens, canonical.cache_read_tokens, canonical.cache_write_tokens,
+        canonical.reasoning_tokens, canonical.cost_usd, canonical.cost_source, canonical.ttft_ms,
+        canonical.output_tokens_per_s, len(raw.attempts) or None, canonical.tool_name, canonical.prompt_name,
+        canonical.prompt_version, canonical.error_type, canonical.error_message, canonical.attributes,
+        canonical.metadata, canonical.tags, canonical.dialect, duplicate_of,
+        preview(given, last=True) if root else None, preview(answered, last=True) if root else None,
+        len(given) if given else None, len(answered) if answered else None, len(documents) or None,
+        process.get("procid"),
+    ))  # fmt: skip
+    if given is not None or answered is not None:
+        rows.bodies.append((seq, given, answered))
+    for document in documents:
+        rows.documents.append((
+            seq, trace, span, document.rank, document.id, document.score, document.content, document.metadata,
+        ))  # fmt: skip
+    for attempt in raw.attempts:
+        rows.wire.append(wire_row(seq, attempt))
+
+
+def wire_row(seq: int, attempt: Attempt) -> Row:
+    """One HTTP exchange; bytes that are no UTF-8 are kept as base64 text."""
+    meta = orjson.dumps(attempt.meta).decode()
+    encoding = "base64"
+    try:
+        if attempt.meta.get("encoding") != encoding:
+            return seq, attempt.seq, "utf-8", meta, attempt.request.decode(), attempt.response.decode()
+    except UnicodeDecodeError:
+        meta = orjson.dumps({**attempt.meta, "encoding": encoding}).decode()
+    request = base64.b64encode(attempt.request).decode()
+    response = base64.b64encode(attempt.response).decode()
+    return seq, attempt.seq, encoding, meta, request, response
+
+
+def score_row(cell: bytes) -> Row | None:
+    """The row of a `score` record, or None when it cannot be read."""
+    try:
+        score = orjson.loads(cell)
+        value = score.get("value")
+        return (
+            str(score["score_id"]), str(score["trace_id"]), score.get("span_id"), str(score["name"]),
+            None if value is None else float(value), score.get("label"), score.get("comment"),
+            score.get("source"), score.get("author"), int(score["created_ns"]),
+        )  # fmt: skip
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None

@@ -1,0 +1,176 @@
+"""The journal as files: which segments there are, which are final, and what lies behind an offset."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from spanreel.segment import HEADER_BYTES
+from spanreel.store import JOURNAL
+from spanreel_exporters.duckdb.locks import owner_alive
+
+_STATE_AT: Final = 19
+_SEALED: Final = b"sealed"
+_MAGIC: Final = b"spanreel-journal 1 "
+_READ: Final = 256 << 10
+MAX_RECORD: Final = 64 << 20
+"""Bytes; a stretch this long without a line end is no record of ours."""
+
+
+@dataclass(slots=True)
+class SegmentFile:
+    """One `.seg` file."""
+
+    path: Path
+    procid: str
+    number: int
+    size: int
+    position: int = HEADER_BYTES
+    """Where the next read starts."""
+    final: bool = False
+    """Nobody writes to it any more."""
+    ended: bool = False
+    """Final, and every byte of it has been taken."""
+
+
+@dataclass(slots=True)
+class Process:
+    """The segments of one writer process, in order."""
+
+    procid: str
+    alive: bool
+    segments: list[SegmentFile] = field(default_factory=list)
+
+    @property
+    def finished(self) -> bool:
+        """Dead, and every byte of it has been taken."""
+        return not self.alive and all(segment.ended for segment in self.segments)
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Bytes of a segment from its position on."""
+
+    segment: SegmentFile
+    data: bytes
+    reached_end: bool
+    """Whether `data` reaches the end of what is written."""
+
+
+def scan(store: Path, positions: dict[tuple[str, int], int]) -> list[Process]:
+    """Every process that has a segment or an owner file in the journal, its segments in order."""
+    found: dict[str, Process] = {}
+    folder = store / JOURNAL
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        return []
+    for entry in entries:
+        procid, _, rest = entry.name.partition(".")
+        if rest == "owner":
+            found.setdefault(procid, Process(procid, alive=False)).alive = owner_alive(Path(entry.path))
+        elif rest.endswith(".seg") and rest[:-4].isdigit():
+            process = found.setdefault(procid, Process(procid, alive=False))
+            segment = _segment(Path(entry.path), procid, int(rest[:-4]))
+            if segment is not None:
+                segment.position = positions.get((procid, segment.number), HEADER_BYTES)
+                process.segments.append(segment)
+    for process in found.values():
+        for segment in process.segments:
+            segment.final = segment.final or not process.alive
+            segment.ended = segment.final and segment.position >= segment.size
+    return list(found.values())
+
+
+def _segment(path: Path, procid: str, number: int) -> SegmentFile | None:
+    try:
+        with path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            head = file.read(HEADER_BYTES)
+    except OSError:
+        return None  # deleted meanwhile
+    sealed = head[:_STATE_AT] == _MAGIC and head[_STATE_AT : _STATE_AT + len(_SEALED)] == _SEALED
+    return SegmentFile(path, procid, number, size, final=sealed)
+
+
+def read(segment: SegmentFile, limit: int) -> Chunk | None:
+    """Read from the segment's position: to the first NUL of a living segment, to the end of a final one.
+
+    At most `limit` bytes, but never less than one whole record. None when there is nothing new.
+    """
+    try:
+        handle = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        data, reached = _read(handle, segment, limit)
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
+    return Chunk(segment, data, reached) if data else None
+
+
+def _read(handle: int, segment: SegmentFile, limit: int) -> tuple[bytes, bool]:
+    pieces: list[bytes] = []
+    position, length, reached = segment.position, 0, False
+    whole = False
+    while not reached and (length < limit or (not whole and length < MAX_RECORD)):
+        piece = os.pread(handle, min(_READ, max(limit - length, 4096)), position)
+        if not piece:
+            reached = True
+            break
+        if not segment.final:
+            hole = piece.find(b"\0")
+            if hole >= 0:
+                piece, reached = piece[:hole], True
+        whole = whole or b"\n" in piece
+        pieces.append(piece)
+        position += len(piece)
+        length += len(piece)
+    return b"".join(pieces), reached
+
+
+def chunks(processes: list[Process], budget: int) -> Iterator[Chunk]:
+    """Chunks of new bytes, at most about `budget` bytes in all, each process in the order it wrote."""
+    left = budget
+    for process in processes:
+        for segment in process.segments:
+            if left <= 0:
+                return
+            if segment.ended:
+                continue
+            chunk = read(segment, left)
+            if chunk is None:
+                segment.ended = segment.final
+                continue
+            left -= len(chunk.data)
+            yield chunk
+            if not chunk.reached_end:
+                return
+
+
+def pending_bytes(processes: list[Process], *, cap: int) -> int:
+    """Bytes written and not taken, counted up to about `cap`."""
+    total = 0
+    for process in processes:
+        for segment in process.segments:
+            if segment.ended:
+                continue
+            if segment.final:
+                total += _trim(segment)
+            else:
+                chunk = read(segment, cap)
+                total += len(chunk.data) if chunk else 0
+            if total >= cap:
+                return total
+    return total
+
+
+def _trim(segment: SegmentFile) -> int:
+    """Bytes of a final segment behind its position, without the NULs of room never used."""
+    chunk = read(segment, segment.size)
+    return len(chunk.data.rstrip(b"\0")) if chunk else 0
