@@ -151,6 +151,9 @@ RUN = Command(
 VIEW = Command(summary="open the viewer in the browser", configure=_configure_view, run=_view)
 DEMO = Command(
     summary="record a small support agent and look at it; no key and no network needed",
+    description="Record a day at a support desk and open the viewer on it. Without OPENAI_API_KEY or\n"
+    "OPENAI_BASE_URL a bundled model answers. It records into a store of its own (spanreel-demo in\n"
+    "the user's data directory) unless --store names another; a second run reuses the recording.",
     configure=_configure_demo,
     run=_demo,
 )
