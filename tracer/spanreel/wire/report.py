@@ -116,7 +116,7 @@ def write(
         span.finish(error=error, **details)
     elif received.error is not None:
         span.finish(error_type=received.error[0], error_message=received.error[1], **details)
-    elif ending == "collected" and not received.whole:
+    elif ending == "collected" and not (received.streamed and received.whole):
         span.finish(state="abandoned", **details)
     else:
         span.finish(status="ok", **details)
