@@ -69,7 +69,9 @@ def spans(store: Path, kind: str | None = None) -> list[Recorded]:
     lost: list[str] = []
     built = [build(key, pending, {}, lose=lost.append) for key, pending in assembler.spans.items()]
     assert not lost, lost
-    return [Recorded(raw, {}) for raw in sorted(built, key=lambda raw: raw.start_ns) if kind in {None, raw.kind}]
+    return [
+        Recorded(raw, {}) for raw in sorted(built, key=lambda raw: raw.start_ns) if kind in {None, raw.kind}
+    ]
 
 
 def only(store: Path, kind: str = "llm") -> Recorded:

@@ -10,7 +10,7 @@ import hashlib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 import orjson
 
@@ -40,7 +40,7 @@ class Scope:
         self._attributes = attributes
         self._tokens: list[Token[Context]] = []
 
-    def __enter__(self) -> Scope:
+    def __enter__(self) -> Self:
         with guard("scope.enter"):
             token = self._attach()
             if token is not None:
@@ -62,7 +62,7 @@ class Scope:
         if self._tokens:
             contexts.detach(self._tokens.pop())
 
-    async def __aenter__(self) -> Scope:
+    async def __aenter__(self) -> Self:
         return self.__enter__()
 
     async def __aexit__(
@@ -111,7 +111,7 @@ class _Inheriting(streams.Silent):
         """Attach the attributes for one step."""
         token = None
         with guard("scope.step"):
-            token = self._scope._attach()  # noqa: SLF001
+            token = self._scope._attach()
         return token if token is not None else super().enter()
 
 
@@ -150,7 +150,9 @@ class SpanScope:
         self._input = options.pop("input", None)
         self._attributes = options.pop("attributes", None)
         if options:
-            raise TypeError(f"span() has no option {next(iter(options))!r} (options: kind, input, attributes)")
+            raise TypeError(
+                f"span() has no option {next(iter(options))!r} (options: kind, input, attributes)"
+            )
         self._span: Span = NOOP
 
     def __enter__(self) -> Span:
@@ -159,7 +161,9 @@ class SpanScope:
             recorder = recorders.active()
             if recorder is not None:
                 text = recorder.capture(self._input) if self._given and recorder.full else b""
-                self._span = recorders.start(self._name, self._kind, attributes=self._attributes, input_json=text)
+                self._span = recorders.start(
+                    self._name, self._kind, attributes=self._attributes, input_json=text
+                )
                 self._span.__enter__()
         return self._span
 
@@ -206,13 +210,23 @@ def current_trace_id() -> str:
 _PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}|\{(\w+)\}")
 
 
-def prompt(name: str, template: str, version: str | None = None, **variables: Any) -> str:
+@overload
+def prompt(name: str, template: str, /, version: str | None = None, **variables: Any) -> str: ...
+
+
+@overload
+def prompt(*, name: str, template: str, version: str | None = None, **variables: Any) -> str: ...
+
+
+def prompt(*parts: Any, version: str | None = None, **variables: Any) -> str:
     """Render a prompt template and mark the calls whose request contains the result.
 
-    `{name}` and `{{ name }}` are replaced where `name` is among `variables`; every other brace stays as it
+    `prompt(name, template, version=None, **variables)`: given by position, `name` and `template` leave
+    these words free for variables. `{name}` and `{{ name }}` are replaced where `name` is among `variables`; every other brace stays as it
     is, so that templates may hold JSON. `version` defaults to the first 12 hex digits of the template's
-    SHA-256.
+    SHA-256. Raises TypeError without a name and a template.
     """
+    name, template, version = _prompt_parts(parts, version, variables)
 
     def fill(match: re.Match[str]) -> str:
         found = match[1] or match[2]
@@ -227,9 +241,25 @@ def prompt(name: str, template: str, version: str | None = None, **variables: An
             "spanreel.prompt.variables": variables,
         }
         here = contexts.current()
-        kept = (*here.get(contexts.PROMPTS_KEY, ()), (orjson.dumps(text)[1:-1], used))[-PROMPTS_KEPT:]
+        before: tuple[Any, ...] = here.get(contexts.PROMPTS_KEY, ())
+        kept = (*before, (orjson.dumps(text)[1:-1], used))[-PROMPTS_KEPT:]
         contexts.attach_prompts(kept)
     return text
+
+
+def _prompt_parts(
+    parts: tuple[Any, ...], version: str | None, variables: dict[str, Any]
+) -> tuple[str, str, str | None]:
+    given = list(parts)
+    for word in ("name", "template")[len(given) :]:
+        if word not in variables:
+            raise TypeError(f"prompt() needs a {word}: prompt(name, template, version=None, **variables)")
+        given.append(variables.pop(word))
+    if len(given) == 3 and version is None:
+        version = given.pop()
+    if len(given) != 2:
+        raise TypeError("prompt() takes a name, a template and a version by position; variables by keyword")
+    return str(given[0]), str(given[1]), version
 
 
 def score(

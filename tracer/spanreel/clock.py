@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 now: Callable[[], int] = time.time_ns
 tick: Callable[[], int] = time.perf_counter_ns
-_source = random.Random()  # noqa: S311 - ids need to be unique, not secret
+_source = random.Random()
 bits: Callable[[int], int] = _source.getrandbits
 
 

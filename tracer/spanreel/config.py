@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args, Literal
+from typing import Any, Literal, get_args
 
 from spanreel.errors import ConfigurationError
 
@@ -121,8 +121,11 @@ _CONFIGURABLE: dict[str, Callable[[str, Any], Any]] = {
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Settings of the environment alone. Never raises: a value that cannot be used is reported by
-    `spanreel doctor` and the default holds, since a typing slip in a deployment must not stop a program."""
+    """Settings of the environment alone. Never raises.
+
+    For a value that cannot be used the default holds, since a typing slip in a deployment must not stop a
+    program.
+    """
 
     def value(name: str, check: Callable[[str, Any], Any], default: Any) -> Any:
         text = environ.get(name, "").strip()

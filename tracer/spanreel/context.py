@@ -6,16 +6,18 @@ parents they would have without us; their key is set too only where nobody else'
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry import context as otel_context
 from opentelemetry.context.context import Context
-from opentelemetry.trace.propagation import _SPAN_KEY as OTEL_SPAN_KEY
+from opentelemetry.trace.propagation import _SPAN_KEY
 
 if TYPE_CHECKING:
     from spanreel.spans import Span
 
+OTEL_SPAN_KEY = _SPAN_KEY
 SPAN_KEY = "spanreel-span"
 INHERITED_KEY = "spanreel-inherited"
 PROMPTS_KEY = "spanreel-prompts"
@@ -58,7 +60,8 @@ def _variable() -> Any:
 
 
 variable: ContextVar[Context] = _variable()
-current = variable.get
+current: Callable[[], Any] = variable.get
+"""The context that is here: a mapping."""
 
 
 def attach(span: Span, *, otel: bool) -> Token[Context]:
@@ -85,8 +88,11 @@ def attach_prompts(prompts: tuple[tuple[bytes, dict[str, Any]], ...]) -> None:
 
 
 def detach(token: Token[Context]) -> None:
-    """Undo an attach; where the token belongs to another context (a generator closed by the garbage
-    collector, a task driven from elsewhere), that context has gone with it and nothing is left to undo."""
+    """Undo an attach.
+
+    Where the token belongs to another context (a generator closed by the garbage collector, a task driven
+    from elsewhere), that context has gone with it and nothing is left to undo.
+    """
     try:
         variable.reset(token)
     except (ValueError, RuntimeError):

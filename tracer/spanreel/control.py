@@ -56,8 +56,8 @@ def instrument(*names: str, exclude: Sequence[str] = ()) -> list[Any]:
 
         recorders.widen("all")
         recorders.active()
-        outcomes = wire.install(*names, exclude=tuple(exclude))
-        return list(outcomes)
+        wanted = {name for name in names or wire.LIBRARIES if name not in exclude}
+        return list(wire.install(wanted))
     return []
 
 
@@ -76,7 +76,7 @@ def flush(timeout: float = 5) -> bool:
     There is nothing to wait for unless the disk is full or the store cannot be written: a span is in the
     journal before its function returns.
     """
-    recorder = recorders._holder.recorder  # noqa: SLF001
+    recorder = recorders._holder.recorder
     if recorder is None:
         return True
     recorder.write_losses()

@@ -26,10 +26,10 @@ from spanreel.spans import NOOP, Span
 F = TypeVar("F", bound=Callable[..., Any])
 
 OPTIONS = ("kind", "name", "ignore", "attributes", "capture")
-_holder = recorders._holder  # noqa: SLF001 - read on every call
+_holder = recorders._holder
 
 
-class Traced(wrapt.FunctionWrapper):  # type: ignore[misc]
+class Traced(wrapt.FunctionWrapper[..., Any]):
     """A traced callable; pickled by its qualified name, like the function it stands for."""
 
     def __reduce_ex__(self, _protocol: Any) -> str:
@@ -86,7 +86,7 @@ class Site:
                 stream = streams.adopt(span, result)
                 if stream is not None:
                     return stream
-            recorder = span._recorder  # noqa: SLF001
+            recorder = span._recorder
             output = b""
             if recorder.full and self._capture is None:
                 if self.kind == "retrieval":
@@ -94,8 +94,8 @@ class Site:
                 output = recorder.capture(result)
                 if type(output) is not bytes:
                     span.note_cut("output", output)
-            if span._status == b"unset":  # noqa: SLF001
-                span._status = b"ok"  # noqa: SLF001
+            if span._status == b"unset":
+                span._status = b"ok"
             span.close(output)
         except Exception as error:
             guard.caught("trace.result", error)
@@ -105,7 +105,7 @@ class Site:
     def _documents(span: Span, result: Any) -> None:
         from spanreel.documents import adapt
 
-        known = span._attributes  # noqa: SLF001
+        known = span._attributes
         if known is None or "spanreel.documents" not in known:
             found = adapt(result)
             if found:
@@ -156,7 +156,7 @@ def _async(site: Site) -> Callable[..., Any]:
         recorder = _holder.recorder or recorders.active()
         if recorder is None or recorder.rate <= 0.0:
             return wrapped(*args, **kwargs)
-        coroutine = run(recorder, wrapped, instance, args, kwargs)
+        coroutine: Any = run(recorder, wrapped, instance, args, kwargs)
         coroutine.__name__ = coroutine.__qualname__ = site.name
         return coroutine
 
@@ -207,7 +207,7 @@ def _unwrapped(function: Any) -> Any:
         elif isinstance(function, functools.partial):
             function = function.func
         elif not inspect.isroutine(function) and not inspect.isclass(function):
-            return getattr(type(function), "__call__", function)
+            return getattr(type(function), "__call__", function)  # noqa: B004 - its code is wanted
         else:
             return function
 
@@ -259,11 +259,23 @@ class Trace:
     workflow: Trace
 
     @overload
-    def __call__(self, function: F, /) -> F: ...
+    def __call__(
+        self,
+        function: F,
+        /,
+        *,
+        kind: str = ...,
+        name: str | None = None,
+        ignore: Iterable[str] = (),
+        attributes: dict[str, Any] | None = None,
+        capture: bool = True,
+    ) -> F: ...
 
     @overload
     def __call__(
         self,
+        function: None = None,
+        /,
         *,
         kind: str = ...,
         name: str | None = None,
@@ -304,7 +316,9 @@ def _settle(kind: str, options: dict[str, Any]) -> dict[str, Any]:
 
 def _decorate(function: Any, options: dict[str, Any]) -> Any:
     if inspect.isclass(function):
-        raise TypeError(f"trace() takes functions and callable objects, not the class {function.__name__}; decorate its methods")
+        raise TypeError(
+            f"trace() takes functions and callable objects, not the class {function.__name__}; decorate its methods"
+        )
     if not callable(function) and not isinstance(function, staticmethod | classmethod):
         raise TypeError(f"trace() takes a callable, not {type(function).__name__}")
     if _holder.settings.disabled:

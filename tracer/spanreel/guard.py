@@ -76,7 +76,7 @@ class _Guard:
             if key not in self._said and len(self._said) < 200:
                 self._said.add(key)
                 logger.debug("spanreel failed in %s; your program is unaffected", where, exc_info=error)
-        except Exception:  # noqa: S110 - the last line of defence has nowhere to report to
+        except Exception:
             pass
 
 

@@ -11,7 +11,6 @@ import _thread
 import os
 import threading
 import time
-
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -86,8 +85,11 @@ class Journal:
         return self._queued
 
     def _append_slowly(self, record: bytes) -> None:
-        """No room, or nothing open: rotate, or queue. The lock is re-entrant because a finaliser or a
-        signal handler may append while this very thread rotates; such records are queued behind."""
+        """No room, or nothing open: rotate, or queue.
+
+        The lock is re-entrant because a finaliser or a signal handler may append while this very thread
+        rotates; such records are queued behind.
+        """
         try:
             with self._lock:
                 self._enqueue(record)
@@ -137,6 +139,7 @@ class Journal:
                 max(self._next_size, self._need(room)), keep_gil=self._sequence > 0
             )
         except (OSError, StoreError, ValueError) as error:
+            self._write = _refuse  # later, smaller records must not overtake the one that waits
             self.trouble = str(error)
             self._retry_at = clock.tick() + RETRY_NS
             self._start_attendant()
@@ -201,8 +204,10 @@ class Journal:
 
     def _attend(self) -> None:
         while True:
-            with guard("journal.attend"):
+            try:
                 self.attend()
+            except Exception as error:
+                guard.count_loss(f"internal:journal.attend:{type(error).__name__}", 1)
             time.sleep(ATTEND_S)
 
     def attend(self) -> None:
@@ -215,9 +220,9 @@ class Journal:
             self._move_house(segment)
         if self._queue:
             self._settle()
-        if self._spare is None and self._sequence > 1 and self.trouble is None and segment is not None:
-            if segment.room < segment.size // 2:
-                self._prepare()
+        busy = self._sequence > 1 and segment is not None and segment.room < segment.size // 2
+        if busy and self._spare is None and self.trouble is None:
+            self._prepare()
 
     def _prepare(self) -> None:
         try:
@@ -270,5 +275,3 @@ class Journal:
         if self._owner is not None:
             os.close(self._owner)
             self._owner = None
-
-

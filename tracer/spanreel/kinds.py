@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import difflib
 
-KINDS = ("llm", "embedding", "retrieval", "rerank", "tool", "agent", "chain", "guardrail", "evaluator", "memory", "span")
+KINDS = (
+    "llm",
+    "embedding",
+    "retrieval",
+    "rerank",
+    "tool",
+    "agent",
+    "chain",
+    "guardrail",
+    "evaluator",
+    "memory",
+    "span",
+)
 
 ALIASES = {
     "generation": "llm",

@@ -26,7 +26,13 @@ if TYPE_CHECKING:
     from spanreel.spans import Span
 
 SCOPE = InstrumentationScope("spanreel", __version__)
-OPERATIONS = {"llm": "chat", "embedding": "embeddings", "retrieval": "retrieval", "tool": "execute_tool", "agent": "invoke_agent"}
+OPERATIONS = {
+    "llm": "chat",
+    "embedding": "embeddings",
+    "retrieval": "retrieval",
+    "tool": "execute_tool",
+    "agent": "invoke_agent",
+}
 _resources: dict[int, Resource] = {}
 
 
@@ -37,7 +43,7 @@ def on_start(settings: Settings, span: Span, input_json: bytes, attributes_json:
         attributes.update(orjson.loads(attributes_json))
     if input_json:
         attributes["spanreel.input"] = input_json.decode()
-    span._sdk = attributes  # noqa: SLF001
+    span._sdk = attributes
     for processor in settings.span_processors:
         with guard("span_processors.on_start"):
             processor.on_start(span, None)
@@ -52,16 +58,16 @@ def on_end(settings: Settings, span: Span, output: bytes, end_ns: int) -> None:
 
 
 def _readable(settings: Settings, span: Span, output: bytes, end_ns: int) -> ReadableSpan:
-    attributes: dict[str, Any] = dict(span._sdk or {})  # noqa: SLF001
-    own = span._attributes or {}  # noqa: SLF001
+    attributes: dict[str, Any] = dict(span._sdk or {})
+    own = span._attributes or {}
     attributes.update({key: _plain(value) for key, value in own.items()})
     if span.kind in OPERATIONS:
         attributes.setdefault("gen_ai.operation.name", OPERATIONS[span.kind])
     if output:
         attributes["spanreel.output"] = output.decode()
-    status, events = Status(StatusCode.OK if span._status == b"ok" else StatusCode.UNSET), []  # noqa: SLF001
-    if span._error:  # noqa: SLF001
-        error = orjson.loads(span._error)  # noqa: SLF001
+    status, events = Status(StatusCode.OK if span._status == b"ok" else StatusCode.UNSET), []
+    if span._error:
+        error = orjson.loads(span._error)
         attributes["error.type"] = error["type"]
         status = Status(StatusCode.ERROR, error.get("message"))
         events.append(
@@ -93,14 +99,18 @@ def _readable(settings: Settings, span: Span, output: bytes, end_ns: int) -> Rea
 def _parent(span: Span) -> otel.SpanContext | None:
     if not span.parent:
         return None
-    return otel.SpanContext(int(span.trace, 16), int(span.parent, 16), is_remote=False, trace_flags=otel.TraceFlags(1))
+    return otel.SpanContext(
+        int(span.trace, 16), int(span.parent, 16), is_remote=False, trace_flags=otel.TraceFlags(1)
+    )
 
 
 def _resource(settings: Settings) -> Resource:
     found = _resources.get(id(settings))
     if found is None:
         _resources.clear()
-        found = Resource.create({**dict(settings.resource), "service.name": settings.service_name or "unknown_service"})
+        found = Resource.create(
+            {**dict(settings.resource), "service.name": settings.service_name or "unknown_service"}
+        )
         _resources[id(settings)] = found
     return found
 
@@ -109,9 +119,9 @@ def _plain(value: Any) -> Any:
     """An OpenTelemetry attribute value: scalars and flat lists stay, anything else becomes JSON text."""
     if isinstance(value, str | bool | int | float):
         return value
-    if isinstance(value, list | tuple) and value and all(isinstance(item, type(value[0])) for item in value):
-        if isinstance(value[0], str | bool | int | float):
-            return list(value)
+    flat = isinstance(value, list | tuple) and value and isinstance(value[0], str | bool | int | float)
+    if flat and all(type(item) is type(value[0]) for item in value):
+        return list(value)
     return orjson.dumps(value, default=str).decode()
 
 

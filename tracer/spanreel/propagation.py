@@ -54,6 +54,7 @@ class Carried:
         return Carried, (self._function, self._traceparent)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the call with the carried span current."""
         token = None
         with guard("propagation.carried"):
             token = _attach_remote(self._traceparent)

@@ -90,7 +90,7 @@ class Recorder:
 
     def shows_otel(self) -> bool:
         """Whether our span may be OpenTelemetry's current span too: only where no other provider is active."""
-        return otel._TRACER_PROVIDER is None or self.settings.join  # noqa: SLF001 - the getter would create one
+        return otel._TRACER_PROVIDER is None or self.settings.join
 
     def root(self, here: Mapping[str, Any]) -> tuple[bytes, bytes, bytes] | None:
         """(trace, parent, flags) of a span without a parent of ours; None when it is sampled out.
@@ -119,8 +119,10 @@ class Recorder:
     # -- losses ---------------------------------------------------------------------------------------
 
     def loss(self, reason: str, count: int = 1) -> None:
-        """Count something dropped, cut or failed. The first of a reason is written at once, the rest once
-        a second and at exit."""
+        """Count something dropped, cut or failed.
+
+        The first of a reason is written at once, the rest by the journal's thread and at exit.
+        """
         known = self._losses.get(reason)
         at = clock.now()
         if known is None:
@@ -350,7 +352,9 @@ def configure(**options: Any) -> None:
         if old is None:
             return
         old.write_losses()
-        same = stores.resolve(new.store) == old.journal.store and new.service_name == old.settings.service_name
+        same = (
+            stores.resolve(new.store) == old.journal.store and new.service_name == old.settings.service_name
+        )
         _holder.recorder = Recorder(new, old.journal if same else None)
         if not same:
             old.journal.close()

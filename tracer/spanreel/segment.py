@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -53,7 +54,7 @@ class Segment:
             path.unlink(missing_ok=True)
             raise
         self._map.write(header(procid))
-        self.write = self._map.write
+        self.write: Callable[[bytes], int] = self._map.write
 
     def populate(self) -> None:
         """Touch every page ahead of use, so that no record meets a page fault (4 us each here)."""
@@ -65,7 +66,7 @@ class Segment:
     def vanished(self) -> bool:
         """Whether the file no longer stands where it was made (the store was deleted or moved)."""
         try:
-            there = os.stat(self.path)
+            there = self.path.stat()
             mine = os.fstat(self._fd)
         except OSError:
             return True

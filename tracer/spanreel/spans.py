@@ -7,7 +7,7 @@ in the journal before the user's code runs, an end record before the user's call
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 from opentelemetry import trace as otel
@@ -39,8 +39,8 @@ class Span(otel.Span):
         "_first_ns",
         "_input",
         "_otel_context",
-        "_prompts",
         "_output",
+        "_prompts",
         "_recorder",
         "_sdk",
         "_status",
@@ -342,7 +342,9 @@ class Span(otel.Span):
             if error is not None:
                 self.fail_with(error)
             elif error_type is not None:
-                self._error = self._recorder.capture_error({"type": error_type, "message": error_message or ""})
+                self._error = self._recorder.capture_error(
+                    {"type": error_type, "message": error_message or ""}
+                )
                 self._status = b"error"
             if status is not None:
                 self._status = status.encode()
@@ -359,7 +361,7 @@ class Span(otel.Span):
                 % (self.trace, self.span, seq, orjson.dumps(dict(meta)), _quoted(request), _quoted(response))
             )
 
-    def __enter__(self) -> Span:
+    def __enter__(self) -> Self:
         if self._token is None and self.recording:
             self._token = contexts.attach(self, otel=self._recorder.shows_otel())
         return self
@@ -377,7 +379,7 @@ class Span(otel.Span):
                 self._status = b"ok"
             self.close(b"")
 
-    async def __aenter__(self) -> Span:
+    async def __aenter__(self) -> Self:
         return self.__enter__()
 
     async def __aexit__(

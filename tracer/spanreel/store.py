@@ -61,16 +61,22 @@ def create(path: Path) -> Path:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         owner = path.stat().st_uid
         if hasattr(os, "getuid") and owner != os.getuid():
-            raise StoreError(f"the store {path} belongs to another user (uid {owner}); choose your own with SPANREEL_STORE")
+            raise StoreError(
+                f"the store {path} belongs to another user (uid {owner}); choose your own with SPANREEL_STORE"
+            )
         (path / JOURNAL).mkdir(mode=0o700, exist_ok=True)
         ignore = path / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n", encoding="utf-8")
             ignore.chmod(0o600)
     except FileExistsError as error:
-        raise StoreError(f"the store path {path} is a file, not a directory; choose another with SPANREEL_STORE") from error
+        raise StoreError(
+            f"the store path {path} is a file, not a directory; choose another with SPANREEL_STORE"
+        ) from error
     except NotADirectoryError as error:
-        raise StoreError(f"the store path {path} leads through a file; choose another with SPANREEL_STORE") from error
+        raise StoreError(
+            f"the store path {path} leads through a file; choose another with SPANREEL_STORE"
+        ) from error
     except OSError as error:
         raise StoreError(f"the store {path} cannot be written: {error.strerror or error}") from error
     return path

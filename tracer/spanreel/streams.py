@@ -38,11 +38,11 @@ class Reel:
     def __init__(self, span: Span) -> None:
         self._span = span
         self._watch: Any = None
-        self._carried = contexts.below(span, otel=span._recorder.shows_otel())  # noqa: SLF001
+        self._carried = contexts.below(span, otel=span._recorder.shows_otel())
         self._items: list[Any] = []
         self._count = 0
-        self._capture = span._recorder.full and span._output is None  # noqa: SLF001 - one family
-        self._room = span._recorder.settings.body_limit  # noqa: SLF001
+        self._capture = span._recorder.full and span._output is None
+        self._room = span._recorder.settings.body_limit
         self._whole = True
 
     def enter(self) -> Any:
@@ -70,7 +70,7 @@ class Reel:
                 self._items.append(value)
                 self._room -= len(value)
             else:
-                text = span._recorder.capture(value)  # noqa: SLF001
+                text = span._recorder.capture(value)
                 self._items.append(Captured(text))
                 self._room -= len(text)
         except Exception as error:
@@ -86,19 +86,19 @@ class Reel:
         """End the span with what was yielded so far."""
         with guard("stream.end"):
             span = self._span
-            if span._ended:  # noqa: SLF001
+            if span._ended:
                 return
             span.set_attribute("spanreel.items", self._count)
             if not self._whole:
-                span._recorder.loss("stream_items_not_kept", 1)  # noqa: SLF001
-            if span._status == b"unset":  # noqa: SLF001
-                span._status = b"ok"  # noqa: SLF001
+                span._recorder.loss("stream_items_not_kept", 1)
+            if span._status == b"unset":
+                span._status = b"ok"
             span.close(self._output() if self._capture else b"")
             self._items = []
 
     def _output(self) -> bytes:
         items = self._items
-        capture = self._span._recorder.capture  # noqa: SLF001
+        capture = self._span._recorder.capture
         if items and all(type(item) is str for item in items):
             return capture("".join(items))
         if items and all(type(item) is bytes for item in items):
@@ -138,7 +138,7 @@ def drive(begin: Callable[[], Reel | None], inner: Generator[Any, Any, Any]) -> 
                 _step_close(reel, inner)
                 reel.end()
                 raise
-            except BaseException as thrown:  # noqa: BLE001 - passed into the inner generator
+            except BaseException as thrown:
                 step, sent = inner.throw, thrown
     except StopIteration as stop:
         reel.end()
@@ -189,7 +189,7 @@ async def drive_async(
                     contexts.detach(token)
                 reel.end()
                 raise
-            except BaseException as thrown:  # noqa: BLE001 - passed into the inner generator
+            except BaseException as thrown:
                 step, sent = inner.athrow, thrown
     except StopAsyncIteration:
         reel.end()
@@ -225,7 +225,7 @@ class Silent(Reel):
         """Write nothing."""
 
 
-class TracedIterator(wrapt.ObjectProxy):  # type: ignore[misc]
+class TracedIterator(wrapt.ObjectProxy[Any]):
     """An iterator seen through a proxy: everything but the steps goes to the real object."""
 
     def __init__(self, wrapped: Any, reel: Reel) -> None:
@@ -255,7 +255,7 @@ class TracedIterator(wrapt.ObjectProxy):  # type: ignore[misc]
         entered = self.__wrapped__.__enter__()
         return self if entered is self.__wrapped__ else entered
 
-    def __exit__(self, *details: Any) -> Any:
+    def __exit__(self, *details: object) -> Any:
         try:
             return self.__wrapped__.__exit__(*details)
         finally:
@@ -272,7 +272,7 @@ class TracedIterator(wrapt.ObjectProxy):  # type: ignore[misc]
         _collected(self)
 
 
-class TracedAsyncIterator(wrapt.ObjectProxy):  # type: ignore[misc]
+class TracedAsyncIterator(wrapt.ObjectProxy[Any]):
     """The asynchronous twin of `TracedIterator`."""
 
     def __init__(self, wrapped: Any, reel: Reel) -> None:
@@ -302,7 +302,7 @@ class TracedAsyncIterator(wrapt.ObjectProxy):  # type: ignore[misc]
         entered = await self.__wrapped__.__aenter__()
         return self if entered is self.__wrapped__ else entered
 
-    async def __aexit__(self, *details: Any) -> Any:
+    async def __aexit__(self, *details: object) -> Any:
         try:
             return await self.__wrapped__.__aexit__(*details)
         finally:
@@ -329,8 +329,8 @@ class TracedAsyncIterator(wrapt.ObjectProxy):  # type: ignore[misc]
 def _collected(proxy: Any) -> None:
     """The stream went out of use unfinished. The interpreter may be half gone: say nothing."""
     try:
-        proxy._self_reel.end()  # noqa: SLF001
-    except Exception:  # noqa: S110
+        proxy._self_reel.end()
+    except Exception:
         pass
 
 
@@ -342,7 +342,11 @@ def adopt(span: Span, result: Any) -> Any:
     if kind is types.AsyncGeneratorType:
         return _named(_driven_async(span, result), result)
     if hasattr(kind, "__next__") and hasattr(kind, "__iter__"):
-        return None if isinstance(result, io.IOBase) or hasattr(kind, "execute") else TracedIterator(result, Reel(span))
+        return (
+            None
+            if isinstance(result, io.IOBase) or hasattr(kind, "execute")
+            else TracedIterator(result, Reel(span))
+        )
     if hasattr(kind, "__anext__") and hasattr(kind, "__aiter__"):
         return TracedAsyncIterator(result, Reel(span))
     if kind is types.CoroutineType:
@@ -368,9 +372,9 @@ async def _awaited(span: Span, inner: Any) -> Any:
         raise
     contexts.detach(token)
     with guard("stream.awaited"):
-        if span._status == b"unset":  # noqa: SLF001
-            span._status = b"ok"  # noqa: SLF001
-        span.close(span._recorder.capture(result) if span._recorder.full else b"")  # noqa: SLF001
+        if span._status == b"unset":
+            span._status = b"ok"
+        span.close(span._recorder.capture(result) if span._recorder.full else b"")
     return result
 
 
