@@ -49,11 +49,15 @@ def test_unrelated_traffic_is_left_alone(recording: Recording, server: OpenAISer
 
 
 @LIBRARIES
-def test_a_response_is_the_same_in_every_respect(recording: Recording, server: OpenAIServer, library: Any) -> None:
+def test_a_response_is_the_same_in_every_respect(
+    recording: Recording, server: OpenAIServer, library: Any
+) -> None:
     def facts() -> dict[str, Any]:
         with spanreel.span("root"), library.Client() as client:
             response = client.post(f"{server.url}/chat/completions", json=CHAT)
-            request = client.build_request("POST", f"{server.url}/chat/completions", json={**CHAT, "stream": True})
+            request = client.build_request(
+                "POST", f"{server.url}/chat/completions", json={**CHAT, "stream": True}
+            )
             streamed = client.send(request, stream=True)
             before = (streamed.is_closed, streamed.is_stream_consumed)
             text = "".join(streamed.iter_text())
@@ -62,7 +66,13 @@ def test_a_response_is_the_same_in_every_respect(recording: Recording, server: O
             "elapsed": response.elapsed.total_seconds() > 0,
             "flags": (response.is_closed, response.is_stream_consumed, response.num_bytes_downloaded),
             "history": response.history,
-            "stream": (before, text, streamed.is_closed, streamed.is_stream_consumed, streamed.elapsed is not None),
+            "stream": (
+                before,
+                text,
+                streamed.is_closed,
+                streamed.is_stream_consumed,
+                streamed.elapsed is not None,
+            ),
             "is a stream": isinstance(streamed.stream, library.SyncByteStream),
         }
 
@@ -101,7 +111,13 @@ def test_async_clients(recording: Recording, server: OpenAIServer, library: Any)
 def test_custom_transports_and_base_urls(recording: Recording, library: Any) -> None:
     def answer(request: Any) -> Any:
         assert json.loads(request.content)["model"]
-        return library.Response(200, json={"id": "x", "choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}]})
+        return library.Response(
+            200,
+            json={
+                "id": "x",
+                "choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}],
+            },
+        )
 
     urls = {
         "https://api.groq.com/openai/v1/chat/completions": "groq",
@@ -151,9 +167,9 @@ def test_a_transport_that_raises(recording: Recording, library: Any) -> None:
     def refuse(request: Any) -> Any:
         raise failure
 
-    with spanreel.span("root"), library.Client(transport=library.MockTransport(refuse)) as client:
-        with pytest.raises(library.ConnectTimeout) as raised:
-            client.post("http://test/v1/chat/completions", json=CHAT)
+    client = library.Client(transport=library.MockTransport(refuse))
+    with spanreel.span("root"), client, pytest.raises(library.ConnectTimeout) as raised:
+        client.post("http://test/v1/chat/completions", json=CHAT)
     assert raised.value is failure
     assert raised.value.__cause__ is None
     assert raised.value.__context__ is None
@@ -163,7 +179,10 @@ def test_a_transport_that_raises(recording: Recording, library: Any) -> None:
 @LIBRARIES
 def test_a_response_read_by_an_event_hook(recording: Recording, server: OpenAIServer, library: Any) -> None:
     with spanreel.span("root"), library.Client(event_hooks={"response": [lambda r: r.read()]}) as client:
-        assert client.post(f"{server.url}/chat/completions", json={**CHAT, "model": "gzip"}).json()["id"] == "chatcmpl-1"
+        assert (
+            client.post(f"{server.url}/chat/completions", json={**CHAT, "model": "gzip"}).json()["id"]
+            == "chatcmpl-1"
+        )
     llm = only(recording.store)
     assert llm.said == "You said: Hello"
     assert llm.response == server.bodies[0]
@@ -174,26 +193,37 @@ def test_redirects_are_one_call(recording: Recording, server: OpenAIServer, libr
     def answer(request: Any) -> Any:
         if request.url.path.startswith("/old"):
             return library.Response(307, headers={"location": "/v1/chat/completions"})
-        return library.Response(200, json={"choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}]})
+        return library.Response(
+            200, json={"choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}]}
+        )
 
-    with spanreel.span("root"), library.Client(transport=library.MockTransport(answer), follow_redirects=True) as client:
+    with (
+        spanreel.span("root"),
+        library.Client(transport=library.MockTransport(answer), follow_redirects=True) as client,
+    ):
         response = client.post("http://test/old/chat/completions", json=CHAT)
     assert len(response.history) == 1
     assert only(recording.store).said == "hi"
 
 
 @LIBRARIES
-def test_an_upload_from_an_iterator_is_counted_not_read(recording: Recording, server: OpenAIServer, library: Any) -> None:
+def test_an_upload_from_an_iterator_is_counted_not_read(
+    recording: Recording, server: OpenAIServer, library: Any
+) -> None:
     body = json.dumps(CHAT).encode()
     headers = {"content-length": str(len(body))}
     with spanreel.span("root"), library.Client() as client:
-        assert client.post(f"{server.url}/chat/completions", content=iter([body]), headers=headers).json()["id"]
+        assert client.post(f"{server.url}/chat/completions", content=iter([body]), headers=headers).json()[
+            "id"
+        ]
     assert spans(recording.store, "llm") == []
     assert recording.losses() == {"wire_streamed_request": 1}
 
 
 @LIBRARIES
-def test_a_send_inside_a_send_is_recorded_once(recording: Recording, server: OpenAIServer, library: Any) -> None:
+def test_a_send_inside_a_send_is_recorded_once(
+    recording: Recording, server: OpenAIServer, library: Any
+) -> None:
     inner = httpx.Client()
 
     def forward(request: Any) -> Any:
@@ -237,12 +267,18 @@ def test_a_plain_retry_is_linked_and_marked_as_inferred(recording: Recording, li
 
 def test_install_is_idempotent_and_reversible() -> None:
     wire.uninstall()
-    plain = {library: (library.Client.__dict__["send"], library.AsyncClient.__dict__["send"]) for library in (httpx, httpx2)}
+    plain = {
+        library: (library.Client.__dict__["send"], library.AsyncClient.__dict__["send"])
+        for library in (httpx, httpx2)
+    }
     assert all(inspect.isfunction(send) for pair in plain.values() for send in pair)
     first = wire.install()
     second = wire.install()
     assert first == second
-    assert [(outcome.name, outcome.state) for outcome in first] == [("httpx", "wrapped"), ("httpx2", "wrapped")]
+    assert [(outcome.name, outcome.state) for outcome in first] == [
+        ("httpx", "wrapped"),
+        ("httpx2", "wrapped"),
+    ]
     for library, pair in plain.items():
         send = library.Client.__dict__["send"]
         assert isinstance(send, wrapt.FunctionWrapper)

@@ -27,7 +27,11 @@ HELLO: list[Any] = [{"role": "system", "content": "Be kind."}, {"role": "user", 
 TOOLS: list[Any] = [
     {
         "type": "function",
-        "function": {"name": "lookup", "description": "Look it up.", "parameters": {"type": "object", "properties": {}}},
+        "function": {
+            "name": "lookup",
+            "description": "Look it up.",
+            "parameters": {"type": "object", "properties": {}},
+        },
     }
 ]
 
@@ -51,7 +55,9 @@ def ask(client: openai.OpenAI, model: str = "gpt-4o-mini", **options: Any) -> An
 
 
 def test_a_plain_chat(recording: Recording, client: openai.OpenAI, server: OpenAIServer) -> None:
-    answer = ask(client, temperature=0.25, max_completion_tokens=50, seed=7, stop=["END"], reasoning_effort="low")
+    answer = ask(
+        client, temperature=0.25, max_completion_tokens=50, seed=7, stop=["END"], reasoning_effort="low"
+    )
     assert answer.choices[0].message.content == "You said: Hello"
     chain, llm = spans(recording.store)
     raw, call = llm.raw, llm.call
@@ -77,7 +83,11 @@ def test_a_plain_chat(recording: Recording, client: openai.OpenAI, server: OpenA
         {"role": "user", "parts": [{"type": "text", "content": "Hello"}]},
     ]
     assert call.output_messages == [
-        {"role": "assistant", "parts": [{"type": "text", "content": "You said: Hello"}], "finish_reason": "stop"}
+        {
+            "role": "assistant",
+            "parts": [{"type": "text", "content": "You said: Hello"}],
+            "finish_reason": "stop",
+        }
     ]
     assert call.finish_reasons == ("stop",)
     assert call.usage == Usage(
@@ -97,7 +107,9 @@ def test_a_plain_chat(recording: Recording, client: openai.OpenAI, server: OpenA
     assert raw.first_ns is None
 
 
-def test_a_streamed_chat_with_usage(recording: Recording, client: openai.OpenAI, server: OpenAIServer) -> None:
+def test_a_streamed_chat_with_usage(
+    recording: Recording, client: openai.OpenAI, server: OpenAIServer
+) -> None:
     stream = ask(client, stream=True, stream_options={"include_usage": True})
     chunks = list(stream)
     said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
@@ -163,7 +175,10 @@ def test_tools_over_several_turns(recording: Recording, client: openai.OpenAI) -
 def test_streamed_parallel_tool_calls(recording: Recording, client: openai.OpenAI) -> None:
     list(ask(client, tools=TOOLS, stream=True))
     call = only(recording.store).call
-    assert [part["arguments"] for part in call.output_messages[0]["parts"]] == [{"key": "alpha"}, {"key": "beta"}]
+    assert [part["arguments"] for part in call.output_messages[0]["parts"]] == [
+        {"key": "alpha"},
+        {"key": "beta"},
+    ]
     assert [part["id"] for part in call.output_messages[0]["parts"]] == ["call_0", "call_1"]
     assert call.finish_reasons == ("tool_call",)
 
@@ -211,7 +226,9 @@ def test_embeddings(recording: Recording, client: openai.OpenAI) -> None:
     for span, count in ((first, 2), (second, 1)):
         assert span.call.operation == "embeddings"
         assert span.call.parameters["gen_ai.embeddings.dimension.count"] == 8
-        assert span.call.output_messages[0]["parts"] == [{"type": "embedding", "count": count, "dimension": 8}]
+        assert span.call.output_messages[0]["parts"] == [
+            {"type": "embedding", "count": count, "dimension": 8}
+        ]
         assert span.call.usage is not None
         assert (span.call.usage.input_tokens, span.call.usage.output_tokens) == (7, None)
     assert [part["content"] for part in first.call.input_messages[0]["parts"]] == ["a", "b"]
@@ -228,7 +245,9 @@ def test_legacy_completions(recording: Recording, client: openai.OpenAI) -> None
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_the_responses_api(recording: Recording, client: openai.OpenAI, server: OpenAIServer, stream: bool) -> None:
+def test_the_responses_api(
+    recording: Recording, client: openai.OpenAI, server: OpenAIServer, stream: bool
+) -> None:
     with spanreel.span("root"):
         answer: Any = client.responses.create(
             model="gpt-5-mini",
@@ -252,7 +271,10 @@ def test_the_responses_api(recording: Recording, client: openai.OpenAI, server: 
     assert call.system_instructions == [{"type": "text", "content": "Be kind."}]
     assert call.input_messages == [
         {"role": "user", "parts": [{"type": "text", "content": "Hello"}]},
-        {"role": "assistant", "parts": [{"type": "tool_call", "id": "call_0", "name": "f", "arguments": {"a": 1}}]},
+        {
+            "role": "assistant",
+            "parts": [{"type": "tool_call", "id": "call_0", "name": "f", "arguments": {"a": 1}}],
+        },
         {"role": "tool", "parts": [{"type": "tool_call_response", "id": "call_0", "response": "1"}]},
     ]
     assert call.output_messages == [
@@ -326,7 +348,12 @@ def test_two_calls_with_one_body_are_no_retry(recording: Recording, client: open
 )
 @pytest.mark.parametrize("stream", [False, True])
 def test_errors(
-    recording: Recording, client: openai.OpenAI, model: str, error: type[openai.APIStatusError], status: str, stream: bool
+    recording: Recording,
+    client: openai.OpenAI,
+    model: str,
+    error: type[openai.APIStatusError],
+    status: str,
+    stream: bool,
 ) -> None:
     with pytest.raises(error) as raised:
         ask(client.with_options(max_retries=0), model=model, stream=stream)
@@ -360,12 +387,16 @@ def test_a_timeout(recording: Recording, client: openai.OpenAI) -> None:
     assert only(recording.store).raw.error_type == "httpx2.ReadTimeout"
 
 
-def test_raw_and_streaming_responses(recording: Recording, client: openai.OpenAI, server: OpenAIServer) -> None:
+def test_raw_and_streaming_responses(
+    recording: Recording, client: openai.OpenAI, server: OpenAIServer
+) -> None:
     with spanreel.span("root"):
         raw = client.chat.completions.with_raw_response.create(model="gpt-4o-mini", messages=HELLO)
         assert raw.headers["x-request-id"] == "req_123"
         assert raw.parse().choices[0].message.content == "You said: Hello"
-        with client.chat.completions.with_streaming_response.create(model="gpt-4o-mini", messages=HELLO) as response:
+        with client.chat.completions.with_streaming_response.create(
+            model="gpt-4o-mini", messages=HELLO
+        ) as response:
             lines = list(response.iter_lines())
     assert json.loads(lines[0])["id"] == "chatcmpl-1"
     first, second = spans(recording.store, "llm")
@@ -395,12 +426,15 @@ def test_results_are_those_of_the_bare_client(recording: Recording, client: open
 
 
 def test_a_legacy_httpx_client_in_the_sdk(recording: Recording, server: OpenAIServer) -> None:
-    with httpx.Client() as transport, openai.OpenAI(base_url=server.url, api_key="sk-test", http_client=transport) as client:
+    transport: Any = httpx.Client()  # the SDK takes it, though its types do not say so any more
+    with openai.OpenAI(base_url=server.url, api_key="sk-test", http_client=transport) as client:
         ask(client)
     assert only(recording.store).said == "You said: Hello"
 
 
-def test_outside_a_trace_nothing_is_recorded_unless_widened(recording: Recording, client: openai.OpenAI) -> None:
+def test_outside_a_trace_nothing_is_recorded_unless_widened(
+    recording: Recording, client: openai.OpenAI
+) -> None:
     from spanreel import recorder
 
     client.chat.completions.create(model="gpt-4o-mini", messages=HELLO)

@@ -92,7 +92,9 @@ def test_a_forgotten_stream_is_ended_with_what_came(recording: Recording, client
 def test_a_stream_that_nobody_reads(recording: Recording, server: OpenAIServer) -> None:
     client = httpx2.Client()
     with spanreel.span("root"):
-        request = client.build_request("POST", f"{server.url}/chat/completions", json={"model": "m", "messages": HELLO, "stream": True})
+        request = client.build_request(
+            "POST", f"{server.url}/chat/completions", json={"model": "m", "messages": HELLO, "stream": True}
+        )
         response = client.send(request, stream=True)
     del response
     gc.collect()
@@ -125,7 +127,10 @@ def test_a_stream_that_stops_short_without_a_word(recording: Recording, client: 
 
 
 def test_a_responses_stream_that_is_cut(recording: Recording, client: openai.OpenAI) -> None:
-    with spanreel.span("root"), pytest.raises((openai.APIConnectionError, httpx2.RemoteProtocolError, httpx2.ReadError)):
+    with (
+        spanreel.span("root"),
+        pytest.raises((openai.APIConnectionError, httpx2.RemoteProtocolError, httpx2.ReadError)),
+    ):
         list(client.responses.create(model="cut", input="Hello", stream=True))
     llm = only(recording.store)
     assert llm.call.finish_reasons == ("error",)
@@ -141,12 +146,18 @@ def test_an_error_inside_a_stream(recording: Recording, client: openai.OpenAI) -
     with pytest.raises(openai.APIError, match="overloaded"):
         list(stream_of(client, model="error-in-stream"))
     llm = only(recording.store)
-    assert (llm.raw.status, llm.raw.error_type, llm.raw.error_message) == ("error", "overloaded", "overloaded")
+    assert (llm.raw.status, llm.raw.error_type, llm.raw.error_message) == (
+        "error",
+        "overloaded",
+        "overloaded",
+    )
     assert llm.call.error_type == "overloaded"
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_compressed_response(recording: Recording, client: openai.OpenAI, server: OpenAIServer, stream: bool) -> None:
+def test_a_compressed_response(
+    recording: Recording, client: openai.OpenAI, server: OpenAIServer, stream: bool
+) -> None:
     with spanreel.span("root"):
         answer: Any = client.chat.completions.create(model="gzip", messages=HELLO, stream=stream)
         if stream:
@@ -263,10 +274,20 @@ def test_async_retries_errors_and_embeddings(recording: Recording, server: OpenA
 def run_program(tmp_path: Path, server: OpenAIServer, program: str) -> Path:
     """Run a program of its own that uses the server and a fresh store."""
     store = tmp_path / "program store"
-    environment = {**os.environ, "SPANREEL_STORE": str(store), "SPANREEL_KEEPER": "off", "OPENAI_BASE_URL": server.url}
+    environment = {
+        **os.environ,
+        "SPANREEL_STORE": str(store),
+        "SPANREEL_KEEPER": "off",
+        "OPENAI_BASE_URL": server.url,
+    }
     environment["OPENAI_API_KEY"] = "sk-test"
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", textwrap.dedent(program)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     return store
