@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from spanreel.errors import ConfigurationError
+from spanreel.options import truth
 
 Capture = Literal["full", "metadata", "none"]
 Keeper = Literal["auto", "on", "off"]
@@ -149,7 +150,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         sample_rate=value("SPANREEL_SAMPLE_RATE", _rate, 1.0),
         keeper=value("SPANREEL_KEEPER", _KEEPER, "auto"),
         instrument=value("SPANREEL_INSTRUMENT", _INSTRUMENT, "trace"),
-        disabled=_truth(environ.get("SPANREEL_DISABLED")) or _truth(environ.get("OTEL_SDK_DISABLED")),
+        disabled=truth(environ.get("SPANREEL_DISABLED")) or truth(environ.get("OTEL_SDK_DISABLED")),
     )
 
 
@@ -157,10 +158,6 @@ _CAPTURE = _choice(get_args(Capture))
 _KEEPER = _choice(get_args(Keeper))
 _INSTRUMENT = _choice(get_args(Instrument))
 _LOWER = (_CAPTURE, _KEEPER, _INSTRUMENT)
-
-
-def _truth(text: str | None) -> bool:
-    return (text or "").strip().lower() in {"1", "true", "yes", "on"}
 
 
 def _resource(text: str) -> list[tuple[str, str]]:
