@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from spanreel.segment import HEADER_BYTES
-from spanreel.store import DATABASE, JOURNAL
+from spanreel.store import JOURNAL
 from spanreel_exporters.duckdb import connection, locks, pipeline, schema, tails
 from spanreel_exporters.duckdb.connection import one
 from spanreel_exporters.duckdb.losses import Losses
@@ -29,13 +29,9 @@ if TYPE_CHECKING:
 
     from spanreel_exporters.duckdb.pipeline import Batch
 
-BUDGET_BYTES: Final = 8 << 20
+BUDGET_BYTES: Final = 6 << 20
+"""Bytes of one hold of the lock, in one transaction: about 0.2 s, and 40 MB of memory."""
 DEADLINE_S: Final = 0.2
-STEP_BYTES: Final = 4 << 20
-"""Bytes of one transaction: bounds memory and what a kill makes us do again."""
-WAL_BYTES: Final = 4 << 20
-"""A write-ahead log longer than this is checkpointed; a shorter one costs a reader up to 5 ms to replay."""
-
 
 @dataclass(slots=True)
 class IngestReport:
@@ -112,21 +108,18 @@ def _ingest(store: Path, report: IngestReport, budget: int, deadline: float) -> 
     if nothing_new(store):
         report.caught_up = True
         return
-    fresh = not (store / DATABASE).exists()
     with connection.writer(store) as con:
         schema.prepare(con, store)
-        con.execute(schema_sql("span_now_base"))
-        con.execute(schema_sql("summary"))
+        schema.prepare_session(con)
         positions = {(row[0], row[1]): row[2] for row in con.execute(sql("read_offsets")).fetchall()}
         processes = tails.scan(store, positions)
         while True:
-            more = _step(con, processes, positions, report, min(STEP_BYTES, budget - report.bytes_read))
+            more = _step(con, processes, positions, report, min(BUDGET_BYTES, budget - report.bytes_read))
             if not more:
                 report.caught_up = True
                 break
             if report.bytes_read >= budget or time.monotonic() >= deadline:
                 break
-        _checkpoint(con, store, force=fresh)
     _delete_taken(store, processes, report)
 
 
@@ -321,16 +314,6 @@ def _whole(value: object) -> int | None:
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
-
-
-def _checkpoint(con: duckdb.DuckDBPyConnection, store: Path, *, force: bool) -> None:
-    """Fold a long write-ahead log into the file."""
-    try:
-        size = (store / f"{DATABASE}.wal").stat().st_size
-    except OSError:
-        return
-    if force or size >= WAL_BYTES:
-        con.execute("CHECKPOINT store")
 
 
 def _delete_taken(store: Path, processes: list[tails.Process], report: IngestReport) -> None:

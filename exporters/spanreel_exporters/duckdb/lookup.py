@@ -60,12 +60,9 @@ def processes(con: duckdb.DuckDBPyConnection, known: dict[str, dict[str, Any]], 
         known[procid] = orjson.loads(info)
 
 
-def tombstones(con: duckdb.DuckDBPyConnection) -> dict[str, frozenset[str]]:
-    """What was erased, by kind (trace, session, user)."""
-    found: dict[str, set[str]] = {}
-    for kind, value in con.execute(sql("tombstones")).fetchall():
-        found.setdefault(kind, set()).add(value)
-    return {kind: frozenset(values) for kind, values in found.items()}
+def tombstones(con: duckdb.DuckDBPyConnection) -> frozenset[str]:
+    """Marks (see tombstones.mark) of traces that were erased and must not come back."""
+    return frozenset(row[0] for row in con.execute(sql("tombstones")).fetchall())
 
 
 def known_spans(

@@ -63,7 +63,7 @@ class Batch:
 def sort_records(batch: Batch) -> None:
     """Hand every record to where it belongs: processes, scores, losses, or the assembler."""
     feed = batch.assembler.feed
-    erased = lookup.tombstones(batch.con).get("trace", frozenset())
+    erased = lookup.tombstones(batch.con)
     for procid, records in batch.records:
         for record in records:
             kind = record[0]
@@ -241,12 +241,8 @@ def price_spans(batch: Batch) -> None:
 
 def make_rows(batch: Batch) -> None:
     """Number the spans and make their rows."""
-    gone = lookup.tombstones(batch.con)
-    sessions, users = gone.get("session", frozenset()), gone.get("user", frozenset())
     rows, seq = batch.rows, batch.next_seq
     for index, (raw, canonical) in enumerate(zip(batch.spans, batch.canonical, strict=True)):
-        if canonical.session_id in sessions or canonical.user_id in users:
-            continue
         add_span(rows, seq, raw, canonical, batch.duplicates.get(index))
         seq += 1
     batch.next_seq = seq

@@ -54,6 +54,13 @@ def prepare(con: duckdb.DuckDBPyConnection, store: Path) -> None:
         raise
 
 
+def prepare_session(con: duckdb.DuckDBPyConnection) -> None:
+    """Give an ingester's connection what `trace_summary` needs; once per connection."""
+    if not one(con, sql("has_summary"))[0]:  # type: ignore[index]
+        con.execute(schema_sql("span_now_base"))
+        con.execute(schema_sql("summary"))
+
+
 def check(there: int, store: Path, *, read_only: bool = False) -> None:
     """Raise NewerStoreError (or, for readers, StoreError) when the schema is not one we can work with."""
     path = store / DATABASE

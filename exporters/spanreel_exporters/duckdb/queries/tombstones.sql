@@ -1,1 +1,1 @@
-SELECT kind, value FROM store.tombstone
+SELECT value FROM store.tombstone WHERE kind = 'trace'

@@ -24,7 +24,7 @@ CREATE TABLE span_row (
   attempts INTEGER, tool_name VARCHAR, prompt_name VARCHAR, prompt_version VARCHAR,
   error_type VARCHAR, error_message VARCHAR,
   attributes VARCHAR USING COMPRESSION ZSTD, metadata VARCHAR, tags VARCHAR[], dialect VARCHAR,
-  duplicate_of VARCHAR, input_preview VARCHAR, output_preview VARCHAR,
+  duplicate_of VARCHAR, input_preview VARCHAR USING COMPRESSION ZSTD, output_preview VARCHAR USING COMPRESSION ZSTD,
   input_bytes BIGINT, output_bytes BIGINT, document_count INTEGER, procid VARCHAR
 );
 
@@ -51,7 +51,7 @@ CREATE TABLE trace_row (
   cost_usd DOUBLE, unpriced_calls BIGINT, session_id VARCHAR, user_id VARCHAR,
   service VARCHAR, environment VARCHAR, release VARCHAR, models VARCHAR[], kinds VARCHAR[], tags VARCHAR[],
   error_span_id VARCHAR, error_type VARCHAR, error_message VARCHAR,
-  input_preview VARCHAR, output_preview VARCHAR
+  input_preview VARCHAR USING COMPRESSION ZSTD, output_preview VARCHAR USING COMPRESSION ZSTD
 );
 
 CREATE TABLE score_row (
@@ -70,7 +70,7 @@ CREATE TABLE loss_row (
   reason VARCHAR, pid BIGINT, service VARCHAR, count BIGINT, first_ns BIGINT, last_ns BIGINT
 );
 
--- What was erased and must not come back from a late tail or a re-import: kind is trace, session or user.
+-- What was erased and must not come back from a late tail or a re-import: kind is trace, value a salted hash.
 CREATE TABLE tombstone (kind VARCHAR, value VARCHAR, created_ns BIGINT);
 
 INSERT INTO meta VALUES (1, 1, 0, '');

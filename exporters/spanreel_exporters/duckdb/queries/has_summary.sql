@@ -1,0 +1,1 @@
+SELECT count(*) FROM duckdb_functions() WHERE function_name = 'trace_summary'
