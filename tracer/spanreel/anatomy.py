@@ -17,7 +17,13 @@ mro = type.__dict__["__mro__"].__get__
 namespace = type.__dict__["__dict__"].__get__
 _qualname = type.__dict__["__qualname__"].__get__
 _module = type.__dict__["__module__"].__get__
-_MARKS = ("__dataclass_fields__", "__attrs_attrs__", "__pydantic_fields__", "__pydantic_core_schema__", "__struct_fields__")
+_MARKS = (
+    "__dataclass_fields__",
+    "__attrs_attrs__",
+    "__pydantic_fields__",
+    "__pydantic_core_schema__",
+    "__struct_fields__",
+)
 
 
 def module_of(kind: type) -> str:
@@ -41,7 +47,9 @@ def label(value: object) -> str:
 def really(kind: type, module: str, name: str) -> bool:
     """Whether the loaded module has this very class under this name, so that it is no namesake."""
     loaded = sys.modules.get(module)
-    return isinstance(loaded, ModuleType) and ModuleType.__getattribute__(loaded, "__dict__").get(name) is kind
+    return (
+        isinstance(loaded, ModuleType) and ModuleType.__getattribute__(loaded, "__dict__").get(name) is kind
+    )
 
 
 def instance_dict(value: object) -> dict[str, Any]:
@@ -49,7 +57,7 @@ def instance_dict(value: object) -> dict[str, Any]:
     for kind in mro(type(value)):
         found = namespace(kind).get("__dict__")
         if found is not None:
-            if type(found) is GetSetDescriptorType:
+            if type(found) is GetSetDescriptorType or type(found) is MemberDescriptorType:
                 stored = found.__get__(value)
                 return stored if isinstance(stored, dict) else {}
             return {}
@@ -98,4 +106,6 @@ def model_fields(value: object, limit: int) -> dict[str, Any]:
 def public_fields(value: object, limit: int) -> dict[str, Any]:
     """The stored fields whose names do not begin with an underscore."""
     fields = stored_fields(value, 8 * limit)
-    return dict(islice(((k, v) for k, v in fields.items() if type(k) is str and not k.startswith("_")), limit))
+    return dict(
+        islice(((k, v) for k, v in fields.items() if type(k) is str and not k.startswith("_")), limit)
+    )

@@ -10,7 +10,6 @@ exception is the callable of `configure(redact=)`. Both ways redact, and neither
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,10 +17,12 @@ import orjson
 
 from spanreel.cautious import Writer
 from spanreel.credentials import SHORTEST
-from spanreel.redaction import LOOK, PLAIN, Redactor, SENSITIVE
+from spanreel.field_names import LOOK, PLAIN, SENSITIVE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
+
+    from spanreel.redaction import Redactor
 
 CELL_BYTES: Final = 1 << 20
 IGNORED: Final = "[ignored]"
@@ -107,7 +108,7 @@ class Capturer:
                     data = _dumps(value)
                     if len(data) <= self._size:
                         return self._shapes(data) if found else data
-        except Exception:  # noqa: S110 - a lone surrogate, a number over 64 bit, a dict that changes meanwhile
+        except Exception:  # a lone surrogate, a number over 64 bit, a dict that changes meanwhile
             pass
         return self._cautious(value)
 
@@ -138,13 +139,15 @@ class Capturer:
                     data = _dumps(call)
                     if len(data) <= self._size:
                         return self._shapes(data) if found else data
-        except Exception:  # noqa: S110 - see `value`
+        except Exception:  # see `value`
             pass
         return self._cautious(call)
 
     def _look_through(self, root: object) -> int:
-        """Length of some string of at least SHORTEST characters (or 0) if `root` is plain and within
-        limits, else -1. Goes level by level, so that depth needs no counting and no recursion."""
+        """Return the length of some string of at least SHORTEST characters, or 0, or -1 for not plain.
+
+        Goes level by level, so that depth needs no counting and no recursion.
+        """
         known = self._known.get
         room = self._size
         nodes = self._nodes
@@ -183,7 +186,12 @@ class Capturer:
                         return _ODD
                     if length >= _FLAT and _all_numbers(node):
                         continue
-                    if length == 2 and type(node[0]) is str and known(node[0], SENSITIVE) and self._is_odd(node[0], node):
+                    if (
+                        length == 2
+                        and type(node[0]) is str
+                        and known(node[0], SENSITIVE)
+                        and self._is_odd(node[0], node)
+                    ):
                         return _ODD
                     for item in node:
                         kind = type(item)
@@ -240,7 +248,7 @@ class Capturer:
     def _count(self, reason: str) -> None:
         try:
             self._losses(reason)
-        except Exception:  # noqa: S110 - the value is worth more than the count
+        except Exception:  # the value is worth more than the count
             pass
 
 

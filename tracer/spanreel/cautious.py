@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from spanreel import anatomy
-from spanreel.describe import describe, digest, Fields, HASH_BYTES, Items
-from spanreel.redaction import hideable, is_schema, LOOK, REDACTED, SENSITIVE, without_values
+from spanreel.describe import HASH_BYTES, Fields, Items, describe, digest
+from spanreel.field_names import LOOK, REDACTED, SENSITIVE, hideable, is_schema, without_values
 
 if TYPE_CHECKING:
     from spanreel.capture import Limits
@@ -40,7 +40,20 @@ _DIGITS_BITS = 13_000
 class Writer:
     """One value being written; made anew for each."""
 
-    __slots__ = ("_deadline", "_items", "_left", "_limits", "_nodes", "_opaque", "_open", "_out", "_redactor", "cut", "failed", "reasons")
+    __slots__ = (
+        "_deadline",
+        "_items",
+        "_left",
+        "_limits",
+        "_nodes",
+        "_opaque",
+        "_open",
+        "_out",
+        "_redactor",
+        "cut",
+        "failed",
+        "reasons",
+    )
 
     def __init__(self, limits: Limits, redactor: Redactor) -> None:
         self._limits = limits
@@ -123,7 +136,9 @@ class Writer:
             return
         if depth >= self._limits.depth and plainer.total:
             self.reasons["depth"] = None
-            self._put(orjson.dumps(f"[{anatomy.full_name(type(value))} of {plainer.total}: nested too deeply]"))
+            self._put(
+                orjson.dumps(f"[{anatomy.full_name(type(value))} of {plainer.total}: nested too deeply]")
+            )
             return
         self._open.add(identity)
         try:
@@ -139,14 +154,13 @@ class Writer:
     def _list(self, values: list[Any], total: int, path: str, depth: int) -> None:
         self._put(b"[")
         done = 0
-        pair = total == 2 and type(values[0]) in {str, bytes} and self._redactor.hides(_name(values[0]))
         for item in values:
             if self._spent():
                 break
             if done:
                 self._put(b",")
-            if pair and done == 1 and hideable(item):
-                self._put(_QUOTED_REDACTED)
+            if self._redactor.is_secret_pair(item):
+                self._put(b"[" + self._encoded(_name(item[0])) + b"," + _QUOTED_REDACTED + b"]")
             else:
                 self._value(item, f"{path}.{done}" if path else str(done), depth + 1)
             done += 1
@@ -197,8 +211,8 @@ class Writer:
         if type(key) is bytes:
             return _name(key)
         inner = Writer(self._limits, self._redactor)
-        inner._left = 4 * _KEY_CHARS  # noqa: SLF001
-        inner._nodes = 64  # noqa: SLF001
+        inner._left = 4 * _KEY_CHARS
+        inner._nodes = 64
         text = inner.write(key).decode()
         return str(orjson.loads(text)) if text[:1] == '"' else text
 
@@ -269,7 +283,9 @@ class Writer:
             keep = max(keep * room // len(data) - 16, 0)
 
     def _clean(self, part: str, path: str) -> str:
-        return self._redactor.text(part) if not self._redactor.per_string else self._redactor.text_at(part, path)
+        return (
+            self._redactor.text(part) if not self._redactor.per_string else self._redactor.text_at(part, path)
+        )
 
     @staticmethod
     def _encoded(text: str) -> bytes:
@@ -297,7 +313,10 @@ def _told(text: str) -> dict[str, Any]:
     if len(text) <= 2 * HASH_BYTES:
         return digest(text.encode("utf-8", "backslashreplace"))
     ends = text[:HASH_BYTES] + text[-HASH_BYTES:]
-    return {"length": len(text), "sha256_ends": digest(ends.encode("utf-8", "backslashreplace")[: 2 * HASH_BYTES])["sha256"]}
+    return {
+        "length": len(text),
+        "sha256_ends": digest(ends.encode("utf-8", "backslashreplace")[: 2 * HASH_BYTES])["sha256"],
+    }
 
 
 def _mark(told: dict[str, Any], characters: int) -> str:

@@ -97,7 +97,9 @@ _PEM = (
 )
 """A private key, to its end line or, where the text was cut, as far as its lines go."""
 
-_ASSIGNED = rb"(?:API_KEY|ACCESS_KEY_ID|ACCESS_KEY|SECRET_KEY|PRIVATE_KEY|SECRET|TOKEN|PASSWORD|PASSWD)=(?:\\\"|')?"
+_ASSIGNED = (
+    rb"(?:API_KEY|ACCESS_KEY_ID|ACCESS_KEY|SECRET_KEY|PRIVATE_KEY|SECRET|TOKEN|PASSWORD|PASSWD)=(?:\\\"|')?"
+)
 """A line of `env` or of a .env file, as tools print them."""
 
 _VALUE = rb"[^\s\"'\\,;&<>$(){}\[\]|`]{8,}"

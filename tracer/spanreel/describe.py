@@ -158,7 +158,6 @@ def _repr(value: Any, _items: int) -> str:
     return repr(value)[:TEXT_CHARS]
 
 
-
 # -- the standard library ---------------------------------------------------------------------------
 
 
@@ -175,7 +174,13 @@ def _datetime(value: Any, _items: int) -> str:
     naive = datetime.combine(datetime.date(value), datetime.time(value))
     if zone is None:
         return naive.isoformat()
-    if anatomy.module_of(type(zone)).partition(".")[0] in {"datetime", "zoneinfo", "pytz", "dateutil", "pandas"}:
+    if anatomy.module_of(type(zone)).partition(".")[0] in {
+        "datetime",
+        "zoneinfo",
+        "pytz",
+        "dateutil",
+        "pandas",
+    }:
         return naive.replace(tzinfo=zone, fold=datetime.__dict__["fold"].__get__(value)).isoformat()
     return f"{naive.isoformat()} {anatomy.label(zone)}"
 
@@ -190,7 +195,9 @@ def _time(value: Any, _items: int) -> str:
     from datetime import time
 
     zone = time.__dict__["tzinfo"].__get__(value)
-    return time.isoformat(value) if zone is None else f"{time.strftime(value, '%H:%M:%S')} {anatomy.label(zone)}"
+    return (
+        time.isoformat(value) if zone is None else f"{time.strftime(value, '%H:%M:%S')} {anatomy.label(zone)}"
+    )
 
 
 def _duration(value: Any, _items: int) -> str:
@@ -247,7 +254,10 @@ def _numpy_array(value: Any, _items: int) -> Fields:
     numpy = sys.modules["numpy"]
     get = numpy.ndarray.__dict__
     size = get["size"].__get__(value)
-    fields = {"shape": list(get["shape"].__get__(value)), "dtype": str(get["dtype"].__get__(value))[:TEXT_CHARS]}
+    fields = {
+        "shape": list(get["shape"].__get__(value)),
+        "dtype": str(get["dtype"].__get__(value))[:TEXT_CHARS],
+    }
     head = list(islice(iter(get["flat"].__get__(value)), HEAD if size > 2 * HEAD else size))
     return _typed(value, {**fields, "head": head})
 
@@ -271,7 +281,9 @@ def _pandas_frame(value: Any, _items: int) -> Fields:
 def _pandas_series(value: Any, _items: int) -> Fields:
     if anatomy.module_of(type(value)).partition(".")[0] != "pandas":
         return _record({"__type__": anatomy.full_name(type(value))})
-    return _typed(value, {"shape": list(value.shape), "dtype": str(value.dtype), "head": value[:HEAD].tolist()})
+    return _typed(
+        value, {"shape": list(value.shape), "dtype": str(value.dtype), "head": value[:HEAD].tolist()}
+    )
 
 
 def _pandas_missing(_value: Any, _items: int) -> None:
@@ -300,12 +312,16 @@ def _polars_frame(value: Any, _items: int) -> Fields:
 
 
 def _polars_series(value: Any, _items: int) -> Fields:
-    return _typed(value, {"shape": list(value.shape), "dtype": str(value.dtype), "head": value[:HEAD].to_list()})
+    return _typed(
+        value, {"shape": list(value.shape), "dtype": str(value.dtype), "head": value[:HEAD].to_list()}
+    )
 
 
 def _shaped(value: Any, _items: int) -> Fields:
     """An array on some device: reading a number of it could wait for the device."""
-    return _typed(value, {"shape": [int(side) for side in value.shape], "dtype": str(value.dtype)[:TEXT_CHARS]})
+    return _typed(
+        value, {"shape": [int(side) for side in value.shape], "dtype": str(value.dtype)[:TEXT_CHARS]}
+    )
 
 
 def _image(value: Any, _items: int) -> Fields:
@@ -391,8 +407,8 @@ NAMED: dict[str, Describer] = {
     "pandas.core.series.Series": _pandas_series,
     "pandas.Index": _pandas_series,
     "pandas.core.indexes.base.Index": _pandas_series,
-    "pandas._libs.tslibs.nattype.NaTType": _pandas_missing,
-    "pandas._libs.missing.NAType": _pandas_missing,
+    "pandas._libs.tslibs.nattype._NaT": _pandas_missing,
+    "pandas._libs.missing.C_NAType": _pandas_missing,
     "torch.Tensor": _torch_tensor,
     "polars.dataframe.frame.DataFrame": _polars_frame,
     "polars.series.series.Series": _polars_series,

@@ -18,59 +18,37 @@ from typing import Any
 
 import orjson
 
-from spanreel import credentials
+from spanreel import bodies, credentials
 from spanreel.errors import ConfigurationError
+from spanreel.field_names import (
+    LOOK,
+    PLAIN,
+    REDACTED,
+    SENSITIVE,
+    TRUTHS,
+    hideable,
+    is_schema,
+    is_secret,
+    normal,
+    without_values,
+)
 from spanreel.guard import guard
 
-REDACTED = "[REDACTED]"
 FAILED = "[REDACTED: redactor failed]"
 WITHHELD = "[REDACTED: redact setting not usable]"
 
-PLAIN, SENSITIVE, LOOK = 0, 1, 2
-"""What a field name says: nothing; its value goes; its neighbour `name` decides (or the name is odd)."""
-
-ENDINGS = (
-    "apikey", "apikeys", "apisecret", "apitoken", "accesskey", "accountkey", "authkey", "encryptionkey",
-    "masterkey", "privatekey", "privkey", "secretkey", "signingkey", "subscriptionkey",
-    "accesstoken", "authtoken", "bearertoken", "csrftoken", "refreshtoken", "securitytoken", "sessiontoken",
-    "authorization", "connectionstring", "credential", "credentials",
-    "passphrase", "passwd", "password", "passwords", "secret", "secrets",
-)  # fmt: skip
-"""Field names that END so (lower case, separators dropped) are secret: `OPENAI_API_KEY`, `x-api-key`.
-
-`token` and `tokens` are not here: `max_tokens`, `input_tokens` and logprobs' `token` are what an LLM
-recorder is for; nor `key` and `session_id`. Tokens are found by their shape instead.
-"""
-
-NAMES = frozenset({
-    "auth", "awsaccesskeyid", "basicauth", "cookie", "cookies", "discordtoken", "ghtoken", "githubtoken",
-    "gitlabtoken", "hftoken", "httpauth", "huggingfacetoken", "idtoken", "jwt", "npmtoken", "passcode",
-    "proxyauth", "pwd", "pypitoken", "sessioncookie", "setcookie", "slacktoken", "telegramtoken",
-    "xfunctionskey", "xsrftoken",
-})  # fmt: skip
-"""Field names that ARE so, since as an ending they would take too much (`valid_token`, `fortune_cookie`)."""
-
 EMAIL = re.compile(r"(?<![A-Za-z0-9._%+\-])[A-Za-z0-9._%+\-]{1,64}@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+")
 
-_SEPARATORS = re.compile(r"[^a-z0-9]+")
 _CACHE = 4096
 _LONG_KEY = 120
 _SHORTEST_TEXT = 10
 _DEPTH = 100
 _QUOTED_NAME = re.compile(r"""["']([^"'\\]{2,80})\\?["']\s*:""")
-_QUOTED_FIELD = re.compile(r"""(["'])([^"'\\]{2,80})\1(\s*:\s*)(?:(["'])((?:(?!\4)[^\\]|\\.)*)(?:\4|$)|([^\s,}\]"'{\[]+))""", re.DOTALL)
-_FIELD = re.compile(rb'"([^"\\]{2,80})"\s*:\s*(?:"((?:[^"\\]|\\.)*)(?:"|\\?$)|([^\s,}\]"{\[]+))', re.DOTALL)
-_NAME = re.compile(rb'"([^"\\]{2,80})"\s*:')
-_ESCAPED = re.compile(rb"\\(?:/|u00)")
+_QUOTED_FIELD = re.compile(
+    r"""(["'])([^"'\\]{2,80})\1(\s*:\s*)(?:(["'])((?:(?!\4)[^\\]|\\.)*)(?:\4|$)|([^\s,}\]"'{\[]+))""",
+    re.DOTALL,
+)
 _SETTING = re.compile(r"\s*(/(?:[^/\\]|\\.)*/|[^,]*)\s*(?:,|$)")
-_SCHEMA_WORDS = frozenset({
-    "type", "title", "description", "default", "examples", "example", "enum", "const", "format", "pattern",
-    "minLength", "maxLength", "minimum", "maximum", "items", "properties", "required", "anyOf", "oneOf", "allOf",
-    "$ref", "nullable", "deprecated", "readOnly", "writeOnly", "additionalProperties", "minItems", "maxItems",
-})  # fmt: skip
-_SCHEMA_TYPES = frozenset({"string", "object", "array", "number", "integer", "boolean", "null"})
-_SCHEMA_VALUES = frozenset({"default", "examples", "example", "enum", "const"})
-_TRUTHS = frozenset({"true", "false", "null", "none", "True", "False", "None"})
 
 _inside = threading.local()
 
@@ -130,8 +108,8 @@ class Redactor:
                 defaults = False
             elif item == "email":
                 patterns.append((EMAIL, "[REDACTED:email]"))
-            elif item.startswith("field:") and _normal(item[6:]):
-                names.add(_normal(item[6:]))
+            elif item.startswith("field:") and normal(item[6:]):
+                names.add(normal(item[6:]))
             elif len(item) > 2 and item[0] == item[-1] == "/":
                 patterns.append((_compiled(item[1:-1]), REDACTED))
             elif item in {"on", "default"}:
@@ -169,10 +147,10 @@ class Redactor:
         return flag
 
     def _is_secret_name(self, key: str) -> bool:
-        name = _normal(key)
-        if name in self.names or (self.names and _normal(key.rpartition(".")[2]) in self.names):
+        name = normal(key)
+        if name in self.names or (self.names and normal(key.rpartition(".")[2]) in self.names):
             return True
-        return self.defaults and (name.endswith(ENDINGS) or _normal(key.rpartition(".")[2]) in NAMES)
+        return self.defaults and is_secret(key)
 
     def hides(self, key: object) -> bool:
         """Whether the value under this field name is secret."""
@@ -186,6 +164,13 @@ class Redactor:
             if type(name) is str and self.hides(name):
                 return True
         return False
+
+    def is_secret_pair(self, item: object) -> bool:
+        """Whether an item of a list is `[name, value]` with a secret value, as headers are listed."""
+        if (type(item) is not list and type(item) is not tuple) or len(item) != 2:
+            return False
+        name = item[0].decode("latin-1") if type(item[0]) is bytes else item[0]
+        return type(name) is str and self.hides(name) and hideable(item[1])
 
     def hides_inside(self, text: str) -> bool:
         """Whether a string that looks like JSON (or a printed dict) has a secret field."""
@@ -207,7 +192,7 @@ class Redactor:
     def _inside(self, text: str) -> str:
         try:
             tree = orjson.loads(text)
-            if (new := self._tree(tree, "", 0)) is not tree:
+            if (new := self.tree(tree, "", 0)) is not tree:
                 return orjson.dumps(new).decode()
         except (ValueError, TypeError, RecursionError):
             pass
@@ -215,7 +200,7 @@ class Redactor:
 
     def _without_value(self, found: re.Match[str]) -> str:
         quote, name, colon, opening, quoted, bare = found.groups()
-        if not self.hides(name) or not (quoted or bare) or bare in _TRUTHS:
+        if not self.hides(name) or not (quoted or bare) or bare in TRUTHS:
             return found.group()
         closing = opening if opening and found.group()[-1] == opening else ""
         return f"{quote}{name}{quote}{colon}{opening or quote}{REDACTED}{closing or (quote if bare else '')}"
@@ -281,7 +266,7 @@ class Redactor:
             return {}
 
     def _whole(self, value: Any, path: str) -> Any:
-        value = self._tree(value, path, 0)
+        value = self.tree(value, path, 0)
         if isinstance(value, str):
             return self._unshaped(value)
         if isinstance(value, dict | list | tuple):
@@ -297,7 +282,7 @@ class Redactor:
         """Whether the value under a key is to go: a secret name, and something to hide under it."""
         return self.hides(key) and hideable(value)
 
-    def _tree(self, value: Any, path: str, depth: int) -> Any:
+    def tree(self, value: Any, path: str, depth: int) -> Any:
         """A tree of plain values; the SAME object when nothing had to go."""
         if isinstance(value, str):
             new = self.string(value, path) if self.per_string or value[:1] in {"{", "["} else value
@@ -307,10 +292,12 @@ class Redactor:
         if isinstance(value, dict):
             return self._dict(value, path, depth)
         if isinstance(value, list | tuple):
-            hidden = len(value) == 2 and type(value[0]) is str and self._covers(value[0], value[1])
-            items = [self._tree(item, f"{path}.{i}" if path else str(i), depth + 1) for i, item in enumerate(value)]
-            if hidden:
-                items[1] = REDACTED
+            items = [
+                [item[0], REDACTED]
+                if self.is_secret_pair(item)
+                else self.tree(item, f"{path}.{index}" if path else str(index), depth + 1)
+                for index, item in enumerate(value)
+            ]
             return value if all(new is old for new, old in zip(items, value, strict=True)) else items
         return value
 
@@ -322,10 +309,12 @@ class Redactor:
             if flag is None:
                 flag = self.classify(key)
             if flag == SENSITIVE and hideable(item):
-                changed[key] = without_values(item) if is_schema(item) else REDACTED
+                safe = without_values(item) if is_schema(item) else REDACTED
+                if safe is not item:
+                    changed[key] = safe
             elif flag == LOOK and key in {"value", "Value"} and hideable(item) and self.hides_pair(value):
                 changed[key] = REDACTED
-            elif (new := self._tree(item, below, depth + 1)) is not item:
+            elif (new := self.tree(item, below, depth + 1)) is not item:
                 changed[key] = new
         return {**value, **changed} if changed else value
 
@@ -339,116 +328,23 @@ class Redactor:
         return credentials.apply(data, changes)[0] if changes else data
 
     def json_bytes(self, data: bytes) -> bytes:
-        """The raw bytes of a request or response: JSON, or anything else (SSE, a cut body, a form).
+        """Clean the raw bytes of a request or response: JSON, or anything else (SSE, a cut body, a form).
 
-        Unchanged byte for byte when nothing is found; valid JSON stays valid.
+        The same object when nothing is found; valid JSON stays valid.
         """
-        if not self.defaults and not self.names and not self.per_string:
-            return data
-        try:
-            tree = orjson.loads(data)
-            new = self._tree(tree, "", 0)
-            if new is not tree:
-                data = orjson.dumps(new)
-            elif self.defaults and _ESCAPED.search(data):
-                plain = orjson.dumps(tree)  # a secret may be written in escapes: see it without them
-                if credentials.suspicious(plain):
-                    data = plain
-        except (ValueError, TypeError, RecursionError):
-            return self.sse_bytes(data)[0]
-        return self.shapes(data)
+        return bodies.clean(self, data)
 
     def sse_bytes(self, data: bytes, offsets: Sequence[int] = ()) -> tuple[bytes, list[int]]:
-        """Server-sent events, JSON lines or a cut body without their secrets, line by line.
+        """Clean server-sent events, JSON lines or a cut body, line by line.
 
         Returns the bytes and where the chunk `offsets` (bytes into the old ones) lie in the new ones.
         """
-        changes: list[tuple[int, int, bytes]] = []
-        if self.defaults and credentials.suspicious(data):
-            changes += credentials.edits(data)
-        if self.per_string or any(self.hides(name.decode("utf-8", "replace")) for name in set(_NAME.findall(data))):
-            changes += self._lines(data)
-        if not changes:
-            return data, list(offsets)
-        clean, moves = credentials.apply(data, changes)
-        return clean, credentials.moved(offsets, moves)
+        return bodies.clean_lines(self, data, offsets)
 
-    def _lines(self, data: bytes) -> list[tuple[int, int, bytes]]:
-        changes: list[tuple[int, int, bytes]] = []
-        start = 0
-        for line in data.splitlines(keepends=True):
-            payload = line.rstrip(b"\r\n")
-            at = 5 if payload.startswith(b"data:") else 0
-            at += len(payload[at:]) - len(payload[at:].lstrip())
-            if payload[at:]:
-                changes += self._line(payload[at:], start + at)
-            start += len(line)
-        return changes
-
-    def _line(self, payload: bytes, start: int) -> list[tuple[int, int, bytes]]:
-        try:
-            tree = orjson.loads(payload)
-            new = self._tree(tree, "", 0)
-            if new is tree:
-                return []
-            return [(start, start + len(payload), self.shapes(orjson.dumps(new)))]
-        except (ValueError, TypeError, RecursionError):
-            pass
-        if self.withhold or self.callback is not None:
-            keep = payload in {b"[DONE]"} or payload.startswith((b"event:", b"id:", b"retry:", b":"))
-            return [] if keep else [(start, start + len(payload), orjson.dumps(self.string(_decoded(payload))))]
-        return self._loose(payload, start)
-
-    def _loose(self, payload: bytes, start: int) -> list[tuple[int, int, bytes]]:
-        changes = []
-        for found in _FIELD.finditer(payload):
-            quoted, bare = found.group(2), found.group(3)
-            if self.hides(found.group(1).decode("utf-8", "replace")) and (quoted or (bare and bare.decode("latin-1") not in _TRUTHS)):
-                group = 2 if quoted else 3
-                text = REDACTED.encode() if quoted else b'"' + REDACTED.encode() + b'"'
-                changes.append((start + found.start(group), start + found.end(group), text))
-        if self.patterns:
-            text_now = _decoded(payload)
-            for expression, replacement in self.patterns:
-                for hit in expression.finditer(text_now):
-                    first = len(text_now[: hit.start()].encode())
-                    last = first + len(hit.group().encode())
-                    changes.append((start + first, start + last, replacement.encode()))
-        return changes
-
-
-def hideable(value: object) -> bool:
-    """Whether there is something to hide: a flag, None, an empty or an already hidden text is none."""
-    if value is None or value is True or value is False:
-        return False
-    return not (type(value) is str and (not value or value.startswith("[REDACTED")))
-
-
-def is_schema(value: object) -> bool:
-    """Whether a value is a JSON schema: a tool may HAVE a parameter `password` without showing one."""
-    if type(value) is not dict or not value or not _SCHEMA_WORDS.issuperset(value):
-        return False
-    kind = value.get("type")
-    if isinstance(kind, list):
-        return all(isinstance(item, str) and item in _SCHEMA_TYPES for item in kind)
-    if kind is None:
-        return any(word in value for word in ("anyOf", "oneOf", "allOf", "$ref"))
-    return isinstance(kind, str) and kind in _SCHEMA_TYPES
-
-
-def without_values(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema of a secret parameter, without the values that it may give as default or example."""
-    if not any(hideable(schema.get(word)) for word in _SCHEMA_VALUES):
-        return schema
-    return {word: REDACTED if word in _SCHEMA_VALUES and hideable(item) else item for word, item in schema.items()}
-
-
-def _normal(name: str) -> str:
-    return _SEPARATORS.sub("", name.lower())
-
-
-def _decoded(payload: bytes) -> str:
-    return payload.decode("utf-8", "replace")
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is ever taken out."""
+        return not self.defaults and not self.names and not self.per_string
 
 
 def _compiled(expression: str) -> re.Pattern[str]:
