@@ -13,8 +13,8 @@ DONE = b"[DONE]"
 
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n|\r\r")
 _FIRST_LINES = (b"data:", b"event:", b":", b"id:", b"retry:")
-_TAIL = 65_536
-"""Bytes looked at for the last events before the whole body is."""
+_TAILS = (4_096, 65_536)
+"""Bytes looked at for the last events before the whole body is: a few deltas, a Responses API's final event."""
 
 
 class Event(NamedTuple):
@@ -49,8 +49,8 @@ def events(data: bytes, start: int = 0) -> Iterator[Event]:
 
 def last(data: bytes, count: int) -> list[Event]:
     """Return the last `count` events of `data` (fewer if there are fewer), oldest first."""
-    if len(data) > _TAIL:
-        cut = _BLANK_LINE.search(data, len(data) - _TAIL)
+    for length in _TAILS:
+        cut = _BLANK_LINE.search(data, len(data) - length) if len(data) > length else None
         if cut is not None:
             found = list(events(data, cut.end()))
             if len(found) >= count:

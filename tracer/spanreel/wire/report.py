@@ -150,7 +150,6 @@ def _read_stream(protocol: WireProtocol, received: _Received) -> None:
 
 
 def _meta(sent: Sent, answer: Answer, log: ChunkLog, received: _Received, ending: str) -> dict[str, Any]:
-    first = received.timeline.times[0] if received.timeline.times else None
     response_headers = {name: value for name, value in answer.headers.items() if name != "content-encoding"}
     meta: dict[str, Any] = {
         "protocol": sent.protocol.name,
@@ -159,7 +158,7 @@ def _meta(sent: Sent, answer: Answer, log: ChunkLog, received: _Received, ending
         "status": answer.status,
         "request_id": next((response_headers[name] for name in REQUEST_ID if name in response_headers), None),
         "start_ns": sent.start_ns,
-        "first_ns": None if first is None else sent.start_ns + first,
+        "first_ns": None if received.first_ns is None else sent.start_ns + received.first_ns,
         "ending": ending,
         "retry_count": sent.retry_count,
         "body_sha256": sent.body_sha256,
