@@ -1,0 +1,179 @@
+"""What a reader says, in the shape that the browser draws. No route and no SQL here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from spanreel_exporters.duckdb.loss_words import describe
+from spanreel_viewer import format as words
+from spanreel_viewer import payload, story
+
+if TYPE_CHECKING:
+    from spanreel_exporters.duckdb.reader import Reader
+    from spanreel_exporters.duckdb.results import Facet, LossRow, SpanDetail, TracePage, TraceRow, WireExchange
+    from spanreel_viewer.source import Source
+
+RECENT: Final = 1_000
+"""Newest traces over which the percentiles of the summary are taken."""
+_KEPT_BACK: Final = frozenset({"exception.stacktrace"})
+"""Attributes that are shown as the error and not a second time among the attributes."""
+
+
+def row(trace: TraceRow) -> dict[str, Any]:
+    """One line of the list."""
+    out = asdict(trace)
+    out["started_ms"] = out.pop("start_ns") / 1e6
+    del out["end_ns"]
+    failed = trace.error_type or trace.error_message
+    out["worst_error"] = payload.error_line(trace.error_type, trace.error_message) if failed else None
+    return out
+
+
+def page(found: TracePage) -> dict[str, Any]:
+    """A page of the list."""
+    return {
+        "rows": [row(trace) for trace in found.rows],
+        "total": found.total,
+        "exact": found.total_is_exact,
+        "missing_bytes": found.missing_bytes,
+    }
+
+
+def percentile(values: Sequence[float], share: float) -> float | None:
+    """The nearest-rank percentile; None of nothing."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
+
+
+def summary(reader: Reader, place: Source) -> dict[str, Any]:
+    """The strip over the list: figures, facets, notices."""
+    whole = reader.summary()
+    facets = reader.facets()
+    recent = [trace.duration_ms for trace in reader.traces(limit=RECENT).rows if trace.state != "running"]
+    failed = sum(facet.count for facet in facets.statuses if facet.value == "error")
+    running = sum(facet.count for facet in facets.states if facet.value == "running")
+    return {
+        "traces": whole.traces,
+        "running": running,
+        "errors": failed,
+        "p50_ms": percentile(recent, 0.50),
+        "p95_ms": percentile(recent, 0.95),
+        "measured": len(recent),
+        "input_tokens": whole.input_tokens,
+        "output_tokens": whole.output_tokens,
+        "llm_calls": whole.llm_calls,
+        "cost_usd": whole.cost_usd,
+        "unpriced_calls": whole.unpriced_calls,
+        "losses": sum(loss.count for loss in whole.losses),
+        "loss_lines": _losses(whole.losses),
+        "store": place.name,
+        "store_path": place.path,
+        "bytes": whole.database_bytes,
+        "notices": _notices(whole.notices, whole.missing_bytes),
+        "facets": {"models": _facets(facets.models), "kinds": _facets(facets.kinds)},
+    }
+
+
+def _facets(found: Sequence[Facet]) -> list[dict[str, Any]]:
+    return [{"value": facet.value, "count": facet.count} for facet in found]
+
+
+def _losses(losses: Sequence[LossRow]) -> list[str]:
+    totals: dict[str, int] = {}
+    for loss in losses:
+        totals[loss.reason] = totals.get(loss.reason, 0) + loss.count
+    ranked = sorted(totals.items(), key=lambda pair: (-pair[1], pair[0]))
+    return [f"{words.count(number)}: {describe(reason)[0]}" for reason, number in ranked]
+
+
+def _notices(said: Sequence[str], missing_bytes: int) -> list[dict[str, str]]:
+    notices = [{"text": text[:1].upper() + text[1:], "level": "warn"} for text in said]
+    if missing_bytes:
+        text = f"{words.size(missing_bytes)} of the journal are not read yet: the newest traces may be missing here."
+        notices.append({"text": text, "level": "warn", "hint": "spanreel doctor"})
+    return notices
+
+
+def trace(reader: Reader, named: str, *, now_ns: int) -> dict[str, Any]:
+    """One trace: its line, its head, its spans as columns. Raises QueryError where there is none."""
+    whole = len(named) == 32 and all(letter in "0123456789abcdef" for letter in named)
+    found = reader.trace(named if whole else reader.resolve(named))
+    table = payload.columns(found.spans, now_ns=now_ns)
+    trace_id = found.row.trace_id
+    read: dict[int, tuple[str | None, str | None]] = {}
+
+    def body(place: int) -> tuple[str | None, str | None]:
+        if place not in read:
+            detail = reader.span(trace_id, table["columns"]["id"][place])
+            read[place] = (detail.input, detail.output)
+        return read[place]
+
+    return {
+        "trace": row(found.row),
+        "story": story.tell(table, body),
+        "spans": table,
+        "flags": [asdict(flag) for flag in found.flags],
+        "missing_bytes": found.missing_bytes,
+    }
+
+
+def span(reader: Reader, trace_id: str, span_id: str) -> dict[str, Any]:
+    """One span with its bodies and exchanges. Raises QueryError where there is none."""
+    detail = reader.span(trace_id, span_id)
+    attributes, stack = _without_stack(detail.attributes)
+    line = asdict(detail.row)
+    line["duration_ms"] = detail.row.duration_ms
+    for name in ("start_ns", "end_ns"):
+        line[name] = None if line[name] is None else str(line[name])
+    return {
+        "span": line | {"metadata": detail.metadata, "dialect": detail.dialect},
+        "input": detail.input,
+        "output": detail.output,
+        "attributes": attributes,
+        "error": _error(detail, stack),
+        "documents": [asdict(document) for document in detail.documents],
+        "scores": [asdict(score) for score in detail.scores],
+        "flags": [asdict(flag) for flag in detail.flags],
+        "attempts": [exchange(one) for one in reader.wire(trace_id, span_id)] if detail.wire else [],
+    }
+
+
+def _without_stack(attributes: str) -> tuple[str, str | None]:
+    """Attributes as they were stored, and the stack trace taken out of them. Only parsed where there is one."""
+    if not any(name in attributes for name in _KEPT_BACK):
+        return attributes, None
+    try:
+        parsed = orjson.loads(attributes)
+    except ValueError:
+        return attributes, None
+    if not isinstance(parsed, dict):
+        return attributes, None
+    stack = parsed.pop("exception.stacktrace", None)
+    return orjson.dumps(parsed).decode(), stack if isinstance(stack, str) else None
+
+
+def _error(detail: SpanDetail, stack: str | None) -> dict[str, Any] | None:
+    line = detail.row
+    if line.status != "error" and not line.error_type:
+        return None
+    return {"type": line.error_type or "error", "message": line.error_message or "", "stacktrace": stack or ""}
+
+
+def exchange(one: WireExchange) -> dict[str, Any]:
+    """One HTTP exchange; bytes that are no text are named by their length."""
+    return {"meta": one.meta, "request": _text(one.request), "response": _text(one.response)}
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return f"({words.size(len(raw))} of binary data)"
+

@@ -1,0 +1,1 @@
+"""Streamlit components; their code is plain ES modules under `assets/`."""
