@@ -346,7 +346,7 @@ class Hostile(metaclass=Meta):
     def __init__(self) -> None:
         object.__setattr__(self, "kept", 1)
 
-    __class__ = property(boom)
+    __class__ = property(boom)  # pyright: ignore
     __getattribute__ = __getattr__ = __setattr__ = boom
     __repr__ = __str__ = __bool__ = __len__ = __iter__ = __eq__ = __hash__ = __format__ = boom
     __reduce__ = __reduce_ex__ = __dir__ = __getitem__ = __call__ = __int__ = __float__ = boom
@@ -355,9 +355,9 @@ class Hostile(metaclass=Meta):
 class Proxy:
     """As werkzeug's LocalProxy: everything goes to an object that may not be there."""
 
-    __dict__ = property(boom)
+    __dict__ = property(boom)  # pyright: ignore
     __getattr__ = boom
-    __class__ = property(boom)
+    __class__ = property(boom)  # pyright: ignore
 
 
 class Lazy(Mapping[str, int]):

@@ -174,6 +174,8 @@ def test_a_cut_body_loses_its_secrets_too() -> None:
     body = b'{"model": "m", "api_key": "hunter2", "pin": 1, "messages": [{"content": "my password'
     data = Redactor().json_bytes(body)
     assert data == b'{"model": "m", "api_key": "[REDACTED]", "pin": 1, "messages": [{"content": "my password'
+    inner = rb'{"call": {"arguments": "{\"password\": \"hunter2\", \"n\": 1}", "more'
+    assert Redactor().json_bytes(inner) == inner.replace(b"hunter2", b"[REDACTED]")
     assert Redactor().json_bytes(b'{"api_key": "hunt') == b'{"api_key": "[REDACTED]'
 
 

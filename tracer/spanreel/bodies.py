@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from spanreel.redaction import Redactor
 
 _FIELD = re.compile(rb'"([^"\\]{2,80})"\s*:\s*(?:"((?:[^"\\]|\\.)*)(?:"|\\?$)|([^\s,}\]"{\[]+))', re.DOTALL)
-_NAME = re.compile(rb'"([^"\\]{2,80})"\s*:')
+_NAME = re.compile(rb'"([^"\\]{2,80})\\*"\s*:')
+_INNER = re.compile(rb'(\\+")([^"\\]{2,80})\1\s*:\s*\1((?:(?!\1)[^"])*)', re.DOTALL)
+"""A field of JSON that is a string itself."""
 _ESCAPED = re.compile(rb"\\(?:/|u00)")
 _SSE_FIELDS = (b"event:", b"id:", b"retry:", b":")
 
@@ -97,6 +99,9 @@ def _in_place(redactor: Redactor, payload: bytes, start: int) -> list[Change]:
             group = 2 if quoted else 3
             text = REDACTED.encode() if quoted else orjson.dumps(REDACTED)
             changes.append((start + found.start(group), start + found.end(group), text))
+    for found in _INNER.finditer(payload):
+        if found.group(3) and redactor.hides(_decoded(found.group(2))):
+            changes.append((start + found.start(3), start + found.end(3), REDACTED.encode()))
     text_now = _decoded(payload)
     for expression, replacement in redactor.patterns:
         for hit in expression.finditer(text_now):

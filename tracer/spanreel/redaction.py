@@ -43,11 +43,15 @@ _CACHE = 4096
 _LONG_KEY = 120
 _SHORTEST_TEXT = 10
 _DEPTH = 100
-_QUOTED_NAME = re.compile(r"""["']([^"'\\]{2,80})\\?["']\s*:""")
+_QUOTED_NAME = re.compile(r"""["']([^"'\\]{2,80})\\*["']\s*:""")
 _QUOTED_FIELD = re.compile(
-    r"""(["'])([^"'\\]{2,80})\1(\s*:\s*)(?:(["'])((?:(?!\4)[^\\]|\\.)*)(?:\4|$)|([^\s,}\]"'{\[]+))""",
+    r"""(?P<quote>\\*["'])(?P<name>[^"'\\]{2,80})(?P=quote)(?P<colon>\s*:\s*)(?:"""
+    r"""(?P<open>["'])(?P<text>(?:(?!(?P=open))[^\\]|\\.)*)(?P<close>(?P=open)|\\?$)"""
+    r"""|(?P<open2>\\+["'])(?P<text2>(?:(?!(?P=open2)).)*)(?P<close2>(?P=open2)|$)"""
+    r"""|(?P<bare>[^\s,}\]"'{\[\\]+))""",
     re.DOTALL,
 )
+"""A field in a printed dict, in JSON that does not parse, or in JSON inside of it (escaped quotes)."""
 _SETTING = re.compile(r"\s*(/(?:[^/\\]|\\.)*/|[^,]*)\s*(?:,|$)")
 
 _inside = threading.local()
@@ -199,11 +203,15 @@ class Redactor:
         return _QUOTED_FIELD.sub(self._without_value, text)
 
     def _without_value(self, found: re.Match[str]) -> str:
-        quote, name, colon, opening, quoted, bare = found.groups()
-        if not self.hides(name) or not (quoted or bare) or bare in TRUTHS:
+        parts = found.groupdict()
+        text = parts["text"] or parts["text2"]
+        if not self.hides(parts["name"]) or not (text or parts["bare"]) or parts["bare"] in TRUTHS:
             return found.group()
-        closing = opening if opening and found.group()[-1] == opening else ""
-        return f"{quote}{name}{quote}{colon}{opening or quote}{REDACTED}{closing or (quote if bare else '')}"
+        before = found.string[found.start() : found.end("colon")]
+        if parts["bare"]:
+            return f"{before}{parts['quote']}{REDACTED}{parts['quote']}"
+        end = parts["close"] if parts["open"] else parts["close2"]
+        return f"{before}{parts['open'] or parts['open2']}{REDACTED}{end}"
 
     def _called(self, text: str, path: str) -> str:
         if getattr(_inside, "busy", False):
