@@ -242,9 +242,19 @@ def prompt(*parts: Any, version: str | None = None, **variables: Any) -> str:
         }
         here = contexts.current()
         before: tuple[Any, ...] = here.get(contexts.PROMPTS_KEY, ())
-        kept = (*before, (orjson.dumps(text)[1:-1], used))[-PROMPTS_KEPT:]
+        kept = (*before, (_as_json(text), used))[-PROMPTS_KEPT:]
         contexts.attach_prompts(kept)
     return text
+
+
+def _as_json(text: str) -> tuple[bytes, ...]:
+    """How `text` stands in a JSON request: as UTF-8, or with everything beyond ASCII escaped."""
+    plain = orjson.dumps(text)[1:-1]
+    if plain.isascii():
+        return (plain,)
+    import json
+
+    return plain, json.dumps(text)[1:-1].encode()
 
 
 def _prompt_parts(

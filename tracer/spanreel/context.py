@@ -80,7 +80,7 @@ def attach_inherited(inherited: Inherited) -> Token[Context]:
     return variable.set(context)
 
 
-def attach_prompts(prompts: tuple[tuple[bytes, dict[str, Any]], ...]) -> None:
+def attach_prompts(prompts: tuple[tuple[tuple[bytes, ...], dict[str, Any]], ...]) -> None:
     """Remember rendered prompts for the calls that follow; undone where the span around them is left."""
     context = Context(current())
     dict.__setitem__(context, PROMPTS_KEY, prompts)

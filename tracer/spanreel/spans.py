@@ -280,6 +280,13 @@ class Span(otel.Span):
             self._status = b"error"
             self._error = self._recorder.capture_error(failure.describe(error))
 
+    def mark_prompts(self, request: bytes) -> None:
+        """Name the prompts (`spanreel.prompt`) whose rendered text stands in this JSON request."""
+        with guard("span.prompts"):
+            for texts, used in self._prompts or ():
+                if any(text in request for text in texts):
+                    self.set_attributes(used)
+
     # -- the end --------------------------------------------------------------------------------------
 
     def end(self, end_time: int | None = None) -> None:
@@ -328,6 +335,7 @@ class Span(otel.Span):
         first_ns: int | None = None,
         output_json: bytes = b"",
         state: str | None = None,
+        end_ns: int | None = None,
     ) -> None:
         """End the span with everything known at once (the wire hook's way)."""
         with guard("span.finish"):
@@ -348,14 +356,11 @@ class Span(otel.Span):
                 self._status = b"error"
             if status is not None:
                 self._status = status.encode()
-            self.close(output_json)
+            self.close(output_json, end_ns)
 
     def record_attempt(self, seq: int, meta: Mapping[str, Any], request: bytes, response: bytes) -> None:
         """Write one HTTP exchange of this span; the bytes are redacted already, texts are UTF-8 or base64."""
         with guard("span.attempt"):
-            for text, used in self._prompts or ():
-                if text in request:
-                    self.set_attributes(used)
             self._recorder.write(
                 b"attempt\t1\t%b\t%b\t%d\t%b\t%b\t%b\n"
                 % (self.trace, self.span, seq, orjson.dumps(dict(meta)), _quoted(request), _quoted(response))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from spanreel.guard import guard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from types import ModuleType
 
 State = Literal["wrapped", "not imported", "out of range", "failed"]
@@ -59,12 +59,15 @@ class _Installed:
 _installed = _Installed()
 
 
-def install() -> list[Outcome]:
-    """Put in every hook that is not in yet. Idempotent, never raises; tells what each hook came to."""
+LIBRARIES = tuple(hook.library for hook in HOOKS)
+
+
+def install(libraries: Collection[str] = LIBRARIES) -> list[Outcome]:
+    """Put in the hooks of `libraries` that are not in yet. Idempotent, never raises; tells what became of each."""
     with _installed.lock:
         _installed.wanted = True
         for hook in HOOKS:
-            if hook.library not in _installed.undo:
+            if hook.library in libraries and hook.library not in _installed.undo:
                 _installed.outcomes[hook.library] = _install(hook)
         return [_installed.outcomes[hook.library] for hook in HOOKS]
 

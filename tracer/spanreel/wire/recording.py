@@ -101,6 +101,7 @@ def _begin(
     )
     if not span.recording:
         return None
+    span.mark_prompts(body)
     url = active.redactor.text(address.url())
     body_sha256 = retries.digest(body)
     count, linked = retries.link(body_sha256=body_sha256, header=retry_header, parent=span.parent, url=url)

@@ -111,7 +111,7 @@ def write(
     if failed:
         remember(Failed(sent.body_sha256, span.parent, span.span, sent.retry_count, sent.url))
     first_ns = None if received.first_ns is None else sent.start_ns + received.first_ns
-    details: dict[str, Any] = {"attributes": attributes, "first_ns": first_ns}
+    details: dict[str, Any] = {"attributes": attributes, "first_ns": first_ns, "end_ns": meta["end_ns"]}
     if error is not None:
         span.finish(error=error, **details)
     elif received.error is not None:
