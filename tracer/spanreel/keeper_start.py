@@ -10,6 +10,7 @@ import path, so it can be found whichever way the program found spanreel.
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import sys
@@ -36,18 +37,25 @@ KEPT_VARIABLES = (
 """What a keeper needs; keys, tokens and other programs' switches stay out of its environment."""
 
 
-def start(
-    store: str | os.PathLike[str], *, mode: str = "auto", environ: Mapping[str, str] | None = None
-) -> str:
+_starting = _thread.allocate_lock()
+_PATIENCE_S = 0.04
+"""A program that ends while its own thread starts the keeper waits this long for it, else neither would."""
+
+
+def start(store: str | os.PathLike[str], *, mode: str = "auto", environ: Mapping[str, str] | None = None) -> str:
     """Start a keeper for `store` if the rules allow it and none runs; return what happened in one word.
 
     `started`, `running`, `failed`, or the reason of `keeper_rules.decide`. `mode` is the configured
     `keeper=`; `SPANREEL_KEEPER` wins over `auto`. Never raises; takes a few milliseconds.
     """
+    if not _starting.acquire(timeout=_PATIENCE_S):
+        return "running"
     try:
         return _start(Path(store).absolute(), mode, os.environ if environ is None else environ)
     except Exception:
         return "failed"
+    finally:
+        _starting.release()
 
 
 def _start(store: Path, mode: str, environ: Mapping[str, str]) -> str:

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Final
 
 from spanreel import keeper_start
-from spanreel.errors import NewerStoreError, SpanreelError
-from spanreel.store import JOURNAL
+from spanreel.errors import NewerStoreError, SpanreelError, StoreError
+from spanreel.store import DATABASE, JOURNAL
 from spanreel.version import __version__
 from spanreel_exporters.duckdb.watch import JournalWatch
 
@@ -241,12 +241,36 @@ def _again(store: Path, lock: int, restarts: int) -> None:
     os.execve(command[0], [*command, "--restarts", str(restarts)], environment)  # noqa: S606
 
 
-def _ingest(store: Path) -> Step:
-    raise NotImplementedError
+def ingest_step(store: Path) -> Step:
+    """Ingest once, waiting behind the gate for readers. Raises StoreError, also for a foreign client."""
+    from spanreel_exporters.duckdb import ingest
+
+    report = ingest.ingest_once(store, blocking=True)
+    if report.trouble:
+        raise StoreError(report.trouble)
+    return Step(moved=report.bytes_read > 0, more=not report.caught_up)
 
 
-def _upkeep(store: Path) -> None:
-    raise NotImplementedError
+def upkeep(store: Path) -> None:
+    """Keep the store within its limits, finish an erasure that was cut off, and stay on the register."""
+    from spanreel_exporters.duckdb import compaction, retention, stores
+
+    stores.register(store)
+    if (store / compaction.PENDING).exists():
+        compaction.compact(store)
+    retention.enforce(store)
+
+
+def settle(store: Path) -> None:
+    """Fold the write-ahead log into the database, so that the one file holds everything."""
+    from spanreel_exporters.duckdb import connection, locks
+
+    if not (store / f"{DATABASE}.wal").exists():
+        return
+    with locks.exclusive(store, timeout_s=2.0) as held:
+        if held:
+            with connection.writer(store) as con:
+                con.execute("CHECKPOINT store")
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -272,12 +296,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     _sign(lock)
     log = KeeperLog(store)
     started = time.monotonic()
-    keeper = Keeper(store, ingest=_ingest, upkeep=_upkeep, log=log.write)
+    keeper = Keeper(store, ingest=ingest_step, upkeep=upkeep, log=log.write)
     signal.signal(signal.SIGTERM, lambda _number, _frame: keeper.stop())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         reason = keeper.run()
+        if reason in ("idle", "stopped"):
+            settle(store)
     except Exception as error:
         log.write(f"ended by {type(error).__name__}: {error}")
         return 1

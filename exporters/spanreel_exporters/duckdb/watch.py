@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from spanreel.segment import HEADER_BYTES
 from spanreel.store import JOURNAL
+from spanreel_exporters.duckdb.locks import owner_alive
 
 _SEGMENT = ".seg"
 _OWNER = ".owner"
@@ -23,26 +23,9 @@ def living_writers(store: Path) -> frozenset[str]:
     except OSError:
         return frozenset()
     for entry in entries:
-        if entry.name.endswith(_OWNER) and is_locked(Path(entry.path)):
+        if entry.name.endswith(_OWNER) and owner_alive(Path(entry.path)):
             alive.add(entry.name.removesuffix(_OWNER))
     return frozenset(alive)
-
-
-def is_locked(path: Path) -> bool:
-    """Return whether another open file holds an exclusive flock on `path`; changes nothing."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return False
 
 
 @dataclass(slots=True)

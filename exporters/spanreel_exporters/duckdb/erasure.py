@@ -1,0 +1,223 @@
+"""Erasing recordings from every file of a store: rows, bodies, provider bytes, documents, scores, journal.
+
+The journal is brought in first, so that there is one place to look; then the traces are deleted, marked so
+that late records of them are refused, blanked where they stand in segments, and the database file is
+rewritten, since DuckDB keeps deleted rows in its blocks.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import platform
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from spanreel.errors import StoreError
+from spanreel.store import DATABASE
+from spanreel_exporters.duckdb import blanking, compaction, connection, ingest, locks, schema
+from spanreel_exporters.duckdb.blanking import Line
+from spanreel_exporters.duckdb.queries import sql
+from spanreel_exporters.duckdb.tombstones import mark
+
+if TYPE_CHECKING:
+    import duckdb
+
+LOG_NAME: Final = "keeper.log"
+_ATTRIBUTE: Final = {"session": "session.id", "user": "user.id"}
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """What to erase: `kind` is trace (a full id), session, user, or text (case counts)."""
+
+    kind: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What was erased, where, when and by whom; holds none of what was erased.
+
+    `selector` names sessions, users and texts by their SHA-256 only, so that the receipt may be kept.
+    """
+
+    receipt_id: str
+    dry_run: bool
+    store: str
+    selector: dict[str, Any]
+    traces: tuple[str, ...]
+    erased: dict[str, int]
+    by: str
+    at_ns: int
+    notes: tuple[str, ...] = field(default=())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the receipt as JSON-ready values."""
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.at_ns / 1e9))
+        return {
+            "receipt_id": self.receipt_id,
+            "dry_run": self.dry_run,
+            "at": stamp,
+            "by": self.by,
+            "store": self.store,
+            "selector": self.selector,
+            "traces": list(self.traces),
+            "erased": self.erased,
+            "notes": list(self.notes),
+        }
+
+
+def forget(store: Path, selector: Selector, *, dry_run: bool = False) -> Receipt:
+    """Erase the selected traces from every file of the store and return the receipt.
+
+    Records that a living program still writes for them afterwards are dropped when they are brought in.
+    Raises StoreError when the store is busy, held by another client, newer, or has no room for the rewrite;
+    the call can be repeated, and the keeper makes up for a rewrite that was cut off.
+    """
+    report = ingest.catch_up(store)
+    if report.trouble:
+        raise StoreError(f"nothing was erased: {report.trouble}")
+    with locks.exclusive(store, timeout_s=compaction.LOCK_TIMEOUT_S) as held:
+        if not held:
+            raise locks.StoreBusyError(f"the store {store} is busy; nothing was erased; try again")
+        if not (store / DATABASE).exists():
+            return _receipt(store, selector, (), {}, dry_run=dry_run)
+        traces, erased = _in_database(store, selector, dry_run=dry_run)
+        matches = _line_matcher(selector, frozenset(traces))
+        if dry_run:
+            erased["journal_records"] = _count_lines(store, matches)
+            return _receipt(store, selector, traces, erased, dry_run=True)
+        erased["journal_records"] = blanking.blank(store, matches)
+        notes = []
+        if (store / compaction.PENDING).exists():  # of this call, or of one that was cut off
+            compaction.rewrite(store)
+            with suppress(OSError):
+                (store / LOG_NAME).unlink()
+            alive = _still_running(store, traces)
+            if alive:
+                notes.append(f"still being recorded, what follows is dropped when it is brought in: {', '.join(alive)}")
+        return _receipt(store, selector, traces, erased, dry_run=False, notes=tuple(notes))
+
+
+def _in_database(store: Path, selector: Selector, *, dry_run: bool) -> tuple[tuple[str, ...], dict[str, int]]:
+    """Find the traces; delete and mark them unless it is a dry run. Returns them and the counts."""
+    with connection.writer(store) as con:
+        schema.prepare(con, store)
+        con.execute(sql("ops_doomed"))
+        _select(con, selector)
+        con.execute(sql("ops_doom_seqs"))
+        traces = tuple(row[0] for row in con.execute(sql("ops_doomed_traces")).fetchall())
+        cursor = con.execute(sql("ops_count_erased"))
+        names = [column[0] for column in cursor.description]
+        erased = dict(zip(names, cursor.fetchone() or (), strict=True))
+        if traces and not dry_run:
+            (store / compaction.PENDING).touch(mode=0o600)
+            con.execute("BEGIN")
+            con.execute(sql("ops_delete_bodies"))
+            con.execute(sql("ops_delete_traces"))
+            now = time.time_ns()
+            ingest.append(con, "store.tombstone", [("trace", mark(trace), now) for trace in traces])
+            con.execute("COMMIT")
+            con.execute("CHECKPOINT store")
+    return traces, {"traces": len(traces), **erased}
+
+
+def _select(con: duckdb.DuckDBPyConnection, selector: Selector) -> None:
+    if selector.kind == "text":
+        values = {"value": selector.value, "json": _in_json(selector.value), "hex": selector.value.encode().hex().upper()}
+        con.execute(sql("ops_doom_text"), values)
+        return
+    con.execute(sql(f"ops_doom_{selector.kind}"), {"value": selector.value})
+    if selector.kind in _ATTRIBUTE:
+        found = [(trace,) for trace, line in con.execute(sql("ops_open_lines")).fetchall() if _has_attribute(line, selector)]
+        ingest.append(con, "memory.main.doomed", found)
+
+
+def _in_json(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def _has_attribute(line: str, selector: Selector) -> bool:
+    """Whether a kept-back record (its attributes are one of its last cells) carries the session or user."""
+    for cell in line.split("\t")[4:]:
+        if cell.startswith("{"):
+            with suppress(ValueError):
+                if orjson.loads(cell).get(_ATTRIBUTE[selector.kind]) == selector.value:
+                    return True
+    return False
+
+
+def _line_matcher(selector: Selector, traces: frozenset[str]) -> Callable[[Line], bool]:
+    needles = []
+    if selector.kind == "text":
+        # as typed, as the recorder writes it, and as JSON inside JSON (provider bytes)
+        once = _in_json(selector.value)
+        needles = sorted({selector.value.encode(), once.encode(), _in_json(once).encode()})
+
+    def matches(line: Line) -> bool:
+        trace = line.trace_id()
+        if trace is not None and trace in traces:
+            return True
+        return line.kind() != b"process" and any(needle in line.content for needle in needles)
+
+    return matches
+
+
+def _count_lines(store: Path, matches: Callable[[Line], bool]) -> int:
+    return sum(matches(line) for segment in blanking.segments(store) for line in blanking.lines(segment))
+
+
+def _still_running(store: Path, traces: tuple[str, ...]) -> list[str]:
+    """Traces of which new records have come into the journal since they were blanked."""
+    wanted = frozenset(traces)
+    found = {
+        trace
+        for segment in blanking.segments(store)
+        for line in blanking.lines(segment)
+        if (trace := line.trace_id()) in wanted
+    }
+    return sorted(trace for trace in found if trace)
+
+
+def _receipt(
+    store: Path,
+    selector: Selector,
+    traces: tuple[str, ...],
+    erased: dict[str, int],
+    *,
+    dry_run: bool,
+    notes: tuple[str, ...] = (),
+) -> Receipt:
+    named: dict[str, Any] = {"kind": selector.kind}
+    if selector.kind == "trace":
+        named["trace_id"] = selector.value
+    else:
+        named["sha256"] = hashlib.sha256(selector.value.encode("utf-8", "surrogatepass")).hexdigest()
+        named["characters"] = len(selector.value)
+    return Receipt(
+        receipt_id=secrets.token_hex(8),
+        dry_run=dry_run,
+        store=str(store),
+        selector=named,
+        traces=traces,
+        erased=erased or {"traces": 0},
+        by=f"{_user()}@{platform.node()}",
+        at_ns=time.time_ns(),
+        notes=notes,
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "unknown"

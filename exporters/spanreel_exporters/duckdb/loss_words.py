@@ -1,0 +1,47 @@
+"""What each reason of a loss means in plain words, and what a person can do about it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_WORDS: Final[dict[str, tuple[str, str]]] = {
+    "journal_unwritable": (
+        "records that found no room: the disk was full or the store could not be written, longer than memory bridged",
+        "free disk space or fix the store's permissions; recording goes on by itself",
+    ),
+    "store_vanished": (
+        "the store was deleted or moved while a program recorded; it was made anew",
+        "nothing, if that was on purpose",
+    ),
+    "torn_record": ("records cut off by the death of their program in the middle of a write", "nothing; one is normal after a kill"),
+    "garbage_record": ("journal lines that are no records", "check the disk, and that nothing else writes into the journal folder"),
+    "unknown_record": ("journal lines of a newer spanreel", "upgrade spanreel here: pip install -U spanreel"),
+    "garbage_attempt": ("HTTP exchanges whose record could not be read", "report it; the span itself is kept"),
+    "garbage_attributes": ("attributes that could not be read", "report it; the span itself is kept"),
+    "garbage_error": ("error details that could not be read", "report it; the span itself is kept"),
+    "duplicate_start": ("spans that were started twice", "nothing; the first counts"),
+    "duplicate_end": ("spans that were ended twice", "nothing; the first counts"),
+    "duplicate_span": ("spans that were recorded twice", "nothing; the first counts"),
+    "start_missing": ("spans whose beginning was lost", "nothing; they are shown as `(start lost)`"),
+    "normalise_failed": ("spans whose attributes could not be interpreted", "report it; they are shown as recorded"),
+    "fold_failed": ("LLM calls whose bytes could not be interpreted", "report it; the bytes are kept"),
+    "score_without_trace": ("scores given outside of any trace", "pass trace_id= to spanreel.score"),
+    "stream_items_not_kept": ("items of long streams beyond the limit", "nothing; head and count are kept"),
+    "wire_truncated": ("HTTP bodies beyond the limit, kept in part", "nothing, unless you replay: then raise the limit"),
+    "truncated": ("values beyond the limit of 1 MiB, kept as head, tail, length and hash", "nothing, unless you need them whole"),
+}
+_INTERNAL: Final = "internal:"
+
+
+def describe(reason: str) -> tuple[str, str]:
+    """Return (what was lost, what to do) for a reason; total."""
+    known = _WORDS.get(reason) or _WORDS.get(reason.partition(":")[0])
+    if known is not None:
+        return known
+    if reason.startswith(_INTERNAL):
+        place = reason.removeprefix(_INTERNAL)
+        return (
+            f"a failure of spanreel itself in {place}; the program was not affected",
+            'report it; logging.getLogger("spanreel").setLevel("DEBUG") shows the traceback',
+        )
+    return reason.replace("_", " "), "nothing is known about this reason here; a newer spanreel may know it"

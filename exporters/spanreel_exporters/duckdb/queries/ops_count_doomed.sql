@@ -1,0 +1,1 @@
+SELECT (SELECT count(*) FROM memory.main.doomed), (SELECT count(*) FROM memory.main.doomed_seq)

@@ -1,0 +1,1 @@
+SELECT DISTINCT trace_id FROM memory.main.doomed ORDER BY trace_id

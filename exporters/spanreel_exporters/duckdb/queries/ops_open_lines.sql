@@ -1,0 +1,1 @@
+SELECT trace_id, line FROM store.open_span
