@@ -25,7 +25,7 @@ from spanreel_exporters.duckdb.results import (
 )
 from spanreel_viewer.source import Source
 
-EPOCH_NS = 1_795_600_000 * 10**9
+EPOCH_NS = 1_795_400_000 * 10**9
 """A fixed day, so that pictures and tests do not depend on today."""
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
@@ -151,7 +151,8 @@ def running(trace_id: str, start_ns: int) -> Writer:
     w = Writer(trace_id, start_ns)
     root = w.span("nightly_report", "chain", 0, None, body=Body(json.dumps({"day": "2026-11-24"})))
     w.span("collect", "tool", 10, 900, root)
-    w.span("chat llama-3.3-70b", "llm", 910, None, root, provider="ollama", request_model="llama-3.3-70b")
+    w.span("chat llama-3.3-70b", "llm", 905, 1800, root, **llm(220, 40, 200, "llama-3.3-70b", provider="ollama", cost_usd=None, cost_source="unpriced"))
+    w.span("chat llama-3.3-70b", "llm", 1810, None, root, provider="ollama", request_model="llama-3.3-70b")
     return w
 
 
@@ -311,7 +312,7 @@ def line(w: Writer) -> TraceRow:
     return TraceRow(
         w.trace_id, root.span_id, root.name, root.kind, root.state, root.status, root.start_ns, end, ((end or root.start_ns) - root.start_ns) / 1e6,
         len(w.spans), sum(1 for s in w.spans if s.status == "error"), len(calls), total("input_tokens"), total("output_tokens"), total("cost_usd"),
-        sum(1 for s in calls if s.cost_usd is None), root.session_id, root.user_id, root.service, root.environment, root.release,
+        sum(1 for s in calls if s.cost_source == "unpriced"), root.session_id, root.user_id, root.service, root.environment, root.release,
         sorted({s.request_model for s in w.spans if s.request_model}), sorted({s.kind for s in w.spans}), [],
         worst.span_id if worst else None, worst.error_type if worst else None, worst.error_message if worst else None,
         said(body.input), said(body.output), 0,

@@ -36,7 +36,7 @@ def columns(spans: Sequence[SpanRow], *, now_ns: int) -> dict[str, Any]:
     """Return the spans of one trace in reading order, as parallel lists.
 
     `start`, `end`, `first` are milliseconds after `t0_ns`; `end` is None while a span runs. `flags` is a sum of
-    the constants above, `wait` the milliseconds for which the trace waited for exactly this span.
+    the constants above, `errors` the failed ones in a line each, `wait` the milliseconds for which the trace waited for exactly this span.
     """
     latest = max((row.end_ns or row.start_ns for row in spans), default=now_ns)
     nodes = [_node(row, latest) for row in spans]
@@ -46,8 +46,9 @@ def columns(spans: Sequence[SpanRow], *, now_ns: int) -> dict[str, Any]:
     names, kinds = _Dictionary(), _Dictionary()
     out: dict[str, list[Any]] = {
         name: []
-        for name in ("id", "name", "kind", "start", "end", "first", "input", "output", "cost", "flags", "error")
+        for name in ("id", "name", "kind", "start", "end", "first", "input", "output", "cost", "flags")
     }
+    errors: dict[int, str] = {}
     for place, index in enumerate(tree.order):
         row, node = spans[index], nodes[index]
         out["id"].append(node.span_id)
@@ -60,10 +61,18 @@ def columns(spans: Sequence[SpanRow], *, now_ns: int) -> dict[str, Any]:
         out["output"].append(row.output_tokens)
         out["cost"].append(row.cost_usd)
         out["flags"].append(_flags(row, place, nodes, tree))
-        out["error"].append(_error(row))
+        if row.status == "error":
+            errors[place] = error_line(row.error_type, row.error_message)
     out |= {"depth": tree.depth, "parent": tree.parent, "size": tree.size}
     out["wait"] = [_ms(waited.get(place, 0)) for place in range(len(tree.order))]
-    return {"t0_ms": t0 / 1e6, "now": _ms(now_ns - t0), "names": names.values, "kinds": kinds.values, "columns": out}
+    return {
+        "t0_ms": t0 / 1e6,
+        "now": _ms(now_ns - t0),
+        "names": names.values,
+        "kinds": kinds.values,
+        "errors": errors,
+        "columns": out,
+    }
 
 
 class _Dictionary:
@@ -115,10 +124,6 @@ def _flags(row: SpanRow, place: int, nodes: Sequence[Node], tree: Tree) -> int:
         (TRUNCATED, row.finish_reason in _CUT_SHORT),
     )
     return sum(bit for bit, holds in marks if holds)
-
-
-def _error(row: SpanRow) -> str | None:
-    return error_line(row.error_type, row.error_message) if row.status == "error" else None
 
 
 def error_line(kind: str | None, message: str | None) -> str:

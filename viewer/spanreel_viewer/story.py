@@ -110,7 +110,7 @@ def tell(table: Mapping[str, Any], body: Body) -> dict[str, Any]:
     return {
         "asked": _asked(columns, kinds, body),
         "answered": _answered(columns, kinds, body),
-        "wrong": _wrong(columns),
+        "wrong": _wrong(columns, table["errors"]),
         "slow": _slow(columns, kinds),
     }
 
@@ -140,9 +140,9 @@ def _answered(columns: Mapping[str, list[Any]], kinds: Sequence[str], body: Body
     return None
 
 
-def _wrong(columns: Mapping[str, list[Any]]) -> dict[str, Any]:
+def _wrong(columns: Mapping[str, list[Any]], errors: Mapping[int, str]) -> dict[str, Any]:
     """The worst error: where the failure that reached the root began; else the first failure that was caught."""
-    flags, parent, errors = columns["flags"], columns["parent"], columns["error"]
+    flags, parent = columns["flags"], columns["parent"]
     failed = [place for place, bits in enumerate(flags) if bits & payload.ERROR]
     causes = set(failed) - {parent[place] for place in failed}
     found: dict[str, Any] = {
@@ -182,5 +182,4 @@ def _slow(columns: Mapping[str, list[Any]], kinds: Sequence[str]) -> dict[str, A
 
     kind = max(sorted(waits), key=weight)
     longest = max(waits[kind], key=lambda place: (columns["wait"][place], -place))
-    steps = sum(1 for place in waits[kind] if columns["wait"][place] >= total / 1000)
-    return {"kind": kind, "share": weight(kind) / total, "steps": max(steps, 1), "at": longest}
+    return {"kind": kind, "share": weight(kind) / total, "steps": len(waits[kind]), "at": longest}

@@ -58,11 +58,16 @@ function plain(parsed) {
   const { value } = parsed;
   if (value && typeof value === "object" && !Array.isArray(value)) {
     const names = Object.keys(value);
-    if (names.length && names.length <= 8 && names.every((name) => typeof value[name] === "string")) {
-      return h("dl.sr-args", null, names.map((name) => h("div", null, h("dt", null, name), h("dd", null, textBlock(value[name])))));
+    if (names.length && names.length <= 12 && names.every((name) => value[name] === null || typeof value[name] !== "object")) {
+      return h("dl.sr-args", null, names.map((name) => h("div", null, h("dt", { title: name }, name), h("dd", null, scalar(value[name])))));
     }
   }
   return anyValue(value);
+}
+
+/** @param {any} value */
+function scalar(value) {
+  return typeof value === "string" ? textBlock(value) : h("span.sr-json-number.sr-mono", null, String(value));
 }
 
 /** Why there is nothing: not captured, cut, or simply none. @param {any} span */

@@ -34,7 +34,10 @@ export function stringify(value) {
 
 /** @param {any} value @param {{open?: number, name?: string}} [how] levels open at first @returns {HTMLElement} */
 export function jsonTree(value, { open = 2, name } = {}) {
-  return h("div.sr-json", { role: "group", "aria-label": name ?? "JSON" }, node(null, value, open, true));
+  const root = node(null, value, open, true);
+  // The outermost brackets say nothing: a value that is open at first shows its members at once.
+  if (open > 0 && root.classList.contains("sr-json-branch")) root.classList.add("sr-json-bare");
+  return h("div.sr-json", { role: "group", "aria-label": name ?? "JSON" }, root);
 }
 
 /** @param {any} value */

@@ -150,7 +150,7 @@ export class Pane {
     const models = span && [span.request_model, span.response_model].filter((name, i, all) => name && all.indexOf(name) === i);
     const list = [
       ["duration", duration(model.end[place] - model.start[place]) + (bits & RUNNING ? " so far" : "")],
-      ["begins at", `+${duration(model.start[place])}`],
+      ["begins at", model.start[place] ? `+${duration(model.start[place])}` : null],
       ["first token", first == null ? null : duration(first)],
       ["tokens", tokens ? `${count(model.input[place] ?? 0)} in, ${count(model.output[place] ?? 0)} out` : null],
       ["cost", model.cost[place] == null ? null : cost(model.cost[place])],

@@ -1,6 +1,6 @@
 // The list of traces as virtual rows: pages come as they are scrolled to.
-import { fill, h, write } from "../dom.js";
-import { clock, cost, count, duration } from "../format.js";
+import { fill, h, icon, write } from "../dom.js";
+import { clock, cost, count, duration, plural } from "../format.js";
 import { href } from "../url.js";
 
 /** @typedef {{row: (index: number) => any, want: (first: number, last: number) => void, total: number}} Source */
@@ -9,7 +9,7 @@ const WIDE = 34;
 const NARROW = 62;
 /** Browsers do not draw elements taller than about 33 million pixels. */
 const MOST_ROWS = 400_000;
-const HEADS = [["started", "Started"], ["name", "Name"], ["input", "Asked"], ["output", "Answered"], ["model", "Model"], ["session", "Session"], ["latency", "Duration"], ["tokens", "Tokens"], ["cost", "Cost"], ["errors", "Errors"]];
+const HEADS = [["started", "Started"], ["name", "Name"], ["input", "Asked"], ["output", "Answered"], ["model", "Model"], ["session", "Session"], ["latency", "Duration"], ["tokens", "Tokens"], ["cost", "Cost"], ["errors", "Failed"]];
 
 export class Table {
   /** @param {Source} source @param {{open: (id: string, event?: MouseEvent) => void, picked: (index: number) => void, near: (id: string) => void}} hooks */
@@ -74,6 +74,8 @@ export class Table {
       if (index >= low && index <= high) continue;
       this.live.delete(index);
       node.hidden = true;
+      node.drawn = undefined;
+      delete node.dataset.traceId;
       this.idle.push(node);
     }
     for (let i = low; i <= high; i++) {
@@ -146,30 +148,36 @@ function dress(node, row, slowest) {
   const [started, name, input, output, model, session, latency, tokens, price, errors] = /** @type {HTMLElement[]} */ ([...node.children]);
   write(started, clock(row.started_ms, Date.now()));
   started.title = new Date(row.started_ms).toISOString();
-  fill(name, h("a.sr-row-link", { href: href("/trace", { trace: row.trace_id }), tabIndex: -1, title: row.name }, row.name || "unnamed"), state(row));
+  fill(name, failed ? h("span.sr-row-failed", { title: "failed", role: "img", "aria-label": "failed" }, icon("alert")) : null, h("a.sr-row-link", { href: href("/trace", { trace: row.trace_id }), tabIndex: -1, title: row.name }, row.name || "unnamed"), state(row));
   write(input, row.input_preview ?? "");
   input.title = row.input_preview ?? "";
   fill(output, row.worst_error && failed ? h("span.sr-row-error", { title: row.worst_error }, row.worst_error) : h("span", { title: row.output_preview ?? "" }, row.output_preview ?? ""));
+  output.classList.toggle("sr-void", !(row.worst_error && failed) && !row.output_preview);
   const models = row.models ?? [];
   fill(model, models.length ? [h("span", { title: models.join(", ") }, models[0]), models.length > 1 ? h("span.sr-plus", null, `+${models.length - 1}`) : null] : null);
   write(session, row.session_id ?? "");
   session.title = row.session_id ?? "";
   const running = row.state === "running";
   const share = Math.min((row.duration_ms ?? 0) / slowest, 1);
-  fill(latency, h("span.sr-latency-text", null, running ? "running" : duration(row.duration_ms)), h(`span.sr-latency${running ? ".sr-running" : ""}`, { "aria-hidden": "true" }, h("i", { style: `width:${running ? 100 : Math.max(share * 100, 1.5).toFixed(1)}%` })));
+  fill(latency, h("span.sr-latency-text", null, length(row)), h(`span.sr-latency${running ? ".sr-running" : ""}`, { "aria-hidden": "true" }, h("i", { style: `width:${running ? 100 : Math.max(share * 100, 1.5).toFixed(1)}%` })));
   const sum = row.input_tokens == null && row.output_tokens == null ? null : (row.input_tokens ?? 0) + (row.output_tokens ?? 0);
   write(tokens, sum ? count(sum) : "");
   const lower = row.unpriced_calls > 0;
   write(price, row.cost_usd == null ? (lower ? "no price" : "") : (lower ? "\u2265 " : "") + cost(row.cost_usd));
   price.title = lower ? `${count(row.unpriced_calls)} calls of a model without a known price: a lower bound` : "";
-  fill(errors, row.error_count ? h(`span.sr-count${failed ? "" : ".sr-caught"}`, { title: row.worst_error ?? (failed ? "" : "caught on the way") }, count(row.error_count)) : null);
+  fill(errors, row.error_count ? h(`span.sr-count${failed ? "" : ".sr-caught"}`, { title: `${plural(row.error_count, "span")} failed${failed ? "" : ", caught on the way"}` + (row.worst_error ? `\n${row.worst_error}` : "") }, count(row.error_count)) : null);
+}
+
+/** How long: so far while it runs, unknown where its end was never seen. @param {any} row */
+function length(row) {
+  if (row.state === "running") return duration(Math.max(Date.now() - row.started_ms, 0));
+  return row.state === "ended" || row.duration_ms > 0 ? duration(row.duration_ms) : duration(null);
 }
 
 /** @param {any} row */
 function state(row) {
   if (row.state === "running") return h("span.sr-mark.sr-mark-running", null, "running");
   if (row.state === "interrupted") return h("span.sr-mark.sr-mark-warn", null, "interrupted");
-  if (row.status === "error") return h("span.sr-mark.sr-mark-error", null, "failed");
   return null;
 }
 

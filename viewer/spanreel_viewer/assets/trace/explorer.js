@@ -85,6 +85,17 @@ export class Explorer {
     else this.pane.refresh(payload.trace.trace_id, model, this.selected);
     this.tree.draw();
     this.tree.resized();
+    if (!again) requestAnimationFrame(() => this.settle());
+  }
+
+  /** Once the head has its height, the selected row is still in view. */
+  settle() {
+    const { view } = this.tree;
+    if (!view || !this.root.isConnected) return;
+    this.tree.stale = true;
+    const index = this.indexOf(view.selected);
+    if (index >= 0) this.tree.reveal(index, true);
+    this.tree.draw();
   }
 
   /** @param {number} place @param {{focus?: boolean, centre?: boolean}} [how] */

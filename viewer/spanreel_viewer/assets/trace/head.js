@@ -27,7 +27,7 @@ export function drawHead(host, payload, model, hooks) {
           ? fact("no price", "", `${plural(trace.unpriced_calls, "call")} of a model without a known price`)
           : fact(trace.cost_usd == null ? null : (lower ? "\u2265 " : "") + cost(trace.cost_usd), "", lower ? `A lower bound: ${plural(trace.unpriced_calls, "call")} without a known price` : "Cost"),
         fact(clock(trace.started_ms, Date.now()), "", new Date(trace.started_ms).toISOString()),
-        trace.session_id ? fact(trace.session_id, "", "Session") : null,
+        trace.session_id ? h("span.sr-fact.sr-fact-session", { title: `Session ${trace.session_id}` }, trace.session_id) : null,
       ),
       h("div.sr-steps", null,
         h("button.sr-tool", { type: "button", title: "Newer trace (p)", "aria-label": "Newer trace", click: () => hooks.step(-1) }, icon("up")),
@@ -78,7 +78,7 @@ function wrong(found, trace, hooks) {
   if (found.missing) others.push(`${plural(found.missing, "parent")} missing`);
   if (found.cut != null) others.push("an answer cut at its limit");
   const more = others.length ? h("span.sr-card-more", null, others.join(", ")) : null;
-  if (found.at != null) return card(found.fatal ? "What is wrong" : "Caught on the way", "sr-wrong", found.text, found.at, hooks, more);
+  if (found.at != null) return card(found.fatal ? "What is wrong" : "Failed and caught", found.fatal ? "sr-wrong" : "sr-warned", found.text, found.at, hooks, more);
   if (found.interrupted) return card("What is wrong", "sr-warned", "The process ended before the trace did", null, hooks, more);
   if (found.cut != null) return card("What is wrong", "sr-warned", "An answer was cut at its output limit", found.cut, hooks);
   if (found.missing) return card("What is wrong", "sr-warned", "Parts of this trace were not recorded", null, hooks, more);

@@ -110,8 +110,11 @@ class Page {
   /** @param {1|-1} by */
   async step(by) {
     const id = await memory.neighbour(this.id, by, get);
-    if (id) navigate(href("/trace", { trace: id }));
-    else this.explorer?.say(by > 0 ? "This is the oldest trace of the list" : "This is the newest trace of the list");
+    if (id) {
+      // Leafing is not a journey: Back returns to the list from wherever it ended.
+      history.replaceState(history.state, "", href("/trace", { trace: id }));
+      this.open(id, "");
+    } else this.explorer?.say(by > 0 ? "This is the oldest trace of the list" : "This is the newest trace of the list");
   }
 
   loading() {

@@ -25,7 +25,7 @@ export const TRUNCATED = 1024;
  * @property {(number|null)[]} output
  * @property {(number|null)[]} cost
  * @property {number[]} flags
- * @property {(string|null)[]} error
+ * @property {Record<number, string>} error of the spans that failed
  * @property {number[]} depth
  * @property {number[]} parent
  * @property {number[]} size spans below
@@ -47,6 +47,7 @@ export function build(table) {
   for (const value of end) if (value > total) total = value;
   return {
     ...c,
+    error: table.errors,
     kind,
     end,
     kinds,

@@ -1,5 +1,5 @@
 // Virtual rows: as many elements as fit the view, moved and rewritten while scrolling.
-import { count, cost, duration } from "../format.js";
+import { count, cost, duration, plural } from "../format.js";
 import { h, icon, tile, write } from "../dom.js";
 import {
   ABANDONED, DUPLICATE, EARLY, ERROR, FOREIGN_PARENT, INTERRUPTED, MISSING_PARENT, RETRIED, RUNNING, TRUNCATED, errorsBelow, passedOn,
@@ -59,6 +59,8 @@ export class Rows {
       if (wanted.has(place)) continue;
       this.live.delete(place);
       this.idle.push(kept);
+      kept.place = -1;
+      kept.drawn = "";
     }
     for (let r = low; r <= high; r++) {
       const place = rows[r];
@@ -71,7 +73,12 @@ export class Rows {
       }
       this.row(found, view, place, r);
     }
-    for (const spare of this.idle) spare.root.hidden = true;
+    for (const spare of this.idle) {
+      if (spare.root.hidden) continue;
+      spare.root.hidden = true;
+      delete spare.root.dataset.spanId;
+      spare.root.removeAttribute("aria-selected");
+    }
     return { first, last };
   }
 
@@ -167,7 +174,7 @@ function marks(model, place, folded) {
   else if (bits & ERROR) mark("passed", "failed", "Failed through a span below");
   if (folded && !(bits & ERROR)) {
     const below = errorsBelow(model, place);
-    if (below) mark("passed", `${count(below)} below`, "Errors in folded spans");
+    if (below) mark("passed", plural(below, "error"), "In the folded spans below");
   }
   if (bits & RUNNING) mark("running", "running", "Still running");
   if (bits & INTERRUPTED) mark("warn", "interrupted", "Its process ended before it did");

@@ -18,7 +18,7 @@ export function tickStep(span, most) {
 
 /** @param {Window} window @param {number} width px @returns {{step: number, at: number[]}} */
 export function ticks(window, width) {
-  const step = tickStep(window.to - window.from, Math.floor(width / 84));
+  const step = tickStep(window.to - window.from, Math.floor(width / 74));
   const at = [];
   for (let n = Math.ceil(window.from / step - 1e-9); n * step <= window.to && at.length < 60; n++) at.push(n * step);
   return { step, at };

@@ -147,7 +147,7 @@ export class Tree {
     const { step, at } = ticks(window, barWidth);
     const scale = barWidth / (window.to - window.from);
     const places = at.map((ms) => ({ ms, x: (ms - window.from) * scale }));
-    fill(this.axis, places.filter(({ x }) => x < barWidth - 34).map(({ ms, x }) => h("span.sr-tick", { style: `transform:translateX(${x.toFixed(1)}px)` }, tick(ms, step))));
+    fill(this.axis, places.filter(({ x }) => x < barWidth - 44).map(({ ms, x }) => h("span.sr-tick", { style: `transform:translateX(${x.toFixed(1)}px)` }, tick(ms, step))));
     fill(this.lines, places.map(({ x }) => h("i", { style: `transform:translateX(${x.toFixed(1)}px)` })));
   }
 
