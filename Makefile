@@ -29,6 +29,9 @@ sdk: $(VENV)/.dev  ## real SDKs and web frameworks against loopback servers
 browser: $(VENV)/.dev $(VENV)/.chromium  ## a real Chromium; skipped with a reason where none can be had
 	$(BIN)/pytest -q -m browser
 
+bench: $(VENV)/.dev  ## measure what is promised, row by row (ROWS="noop ingest" for some, QUICK=1 for a look)
+	$(BIN)/python -m bench $(ROWS) $(if $(QUICK),--quick)
+
 docs: $(VENV)/.dev  ## regenerate what is generated in docs/
 	$(BIN)/python -m spanreel.cli --reference > docs/cli.md
 

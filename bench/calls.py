@@ -79,7 +79,7 @@ def _natural(corpus: str) -> Load:
 
 def _round(function: Function, inputs: list[tuple[Any, ...]]) -> list[int]:
     """Time every call, in ns."""
-    times = []
+    times: list[int] = []
     note = times.append
     gc.collect()
     for arguments in inputs:
@@ -100,9 +100,7 @@ def compare(load: Load, store: Path, rounds: int) -> dict[str, Any]:
             sides[side].settle()
             if number:
                 found[side].append([statistics.fmean(times), quantile(times, 0.99)])  # type: ignore[arg-type]
-    means, tails = (
-        [ours[i] / base[i] for base, ours in zip(*found, strict=True)] for i in (0, 1)
-    )
+    means, tails = ([ours[i] / base[i] for base, ours in zip(*found, strict=True)] for i in (0, 1))
     return {
         "mean": statistics.median(means), "p99": statistics.median(tails), "n": rounds * load.calls,
         "us": [[statistics.median(r[i] for r in side) / 1e3 for i in (0, 1)] for side in found],
@@ -131,7 +129,7 @@ def busy_thread() -> Iterator[None]:
 
 def main(name: str, corpus: str, store: str, rounds: str, busy: str) -> None:
     """Measure one load, in a process of its own."""
-    load = {"noop": _noop, "fixed": _fixed, "natural": lambda: _natural(corpus)}[name]()
+    load = _natural(corpus) if name == "natural" else _fixed() if name == "fixed" else _noop()
     if busy == "busy":
         load = Load(load.function, load.inputs, load.calls * (3 if name == "noop" else 4))
         with busy_thread():

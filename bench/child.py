@@ -58,7 +58,9 @@ def finish(process: subprocess.Popen[str], timeout: float = LONG) -> Any:
     raise ChildError(f"exit code {process.returncode}: {(err or out).strip()[-800:]}")
 
 
-def run(module: str, *arguments: object, extra: Mapping[str, str] | None = None, timeout: float = LONG) -> Any:
+def run(
+    module: str, *arguments: object, extra: Mapping[str, str] | None = None, timeout: float = LONG
+) -> Any:
     """Run a child to its end and return its answer. Raises ChildError."""
     return finish(start(module, *arguments, extra=extra), timeout)
 

@@ -162,7 +162,9 @@ def durability(plan: Plan) -> Measured:
             lost += tally.lost
             doubled += tally.doubled
             if tally.lost or tally.doubled:
-                bad.append(f"{way} x {count}: {tally.lost} lost, {tally.doubled} double of {len(tally.acknowledged)}")
+                bad.append(
+                    f"{way} x {count}: {tally.lost} lost, {tally.doubled} double of {len(tally.acknowledged)}"
+                )
     share = 100 * (ended - lost) / max(ended, 1)
     runs = len(WAYS) * len(PROCESSES) * rounds
     return Measured(

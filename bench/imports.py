@@ -38,6 +38,7 @@ def imports(plan: Plan) -> Measured:
                 taken = _time(code, folder / "store")
                 if number >= 0:
                     times[name].append(taken)
+
     def over(name: str) -> float:
         return statistics.median(a / b for a, b in zip(times[name], times["sdk"], strict=True))
 
@@ -48,5 +49,7 @@ def imports(plan: Plan) -> Measured:
         values[0] <= MUST_IMPORT and values[1] <= MUST_TRACE,
         f"{rounds} rounds",
         max(values) <= AIM,
-        (f"with the first call (store, journal, wire hooks made): {ratio(over('call'))}, {ms['call']:.0f} ms",),
+        (
+            f"with the first call (store, journal, wire hooks made): {ratio(over('call'))}, {ms['call']:.0f} ms",
+        ),
     )

@@ -30,7 +30,9 @@ def main(store: str, profile: str = "") -> None:
     began, cpu = time.perf_counter(), time.process_time()
     report = catch_up(Path(store), timeout=600)
     seconds = time.perf_counter() - began
-    child.answer({"spans": report.spans, "seconds": seconds, "cpu": time.process_time() - cpu, "held": report.held_s})
+    child.answer(
+        {"spans": report.spans, "seconds": seconds, "cpu": time.process_time() - cpu, "held": report.held_s}
+    )
 
 
 def ingest(plan: Plan) -> Measured:
@@ -41,7 +43,9 @@ def ingest(plan: Plan) -> Measured:
     for body, spans in SPANS.items():
         for shape in ("api", "wire"):
             with child.scratch(plan.scratch, "ingest") as folder:
-                made = workload.record(folder / "s", corpus, body=body, spans=plan.pick(spans, spans // 10), shape=shape)
+                made = workload.record(
+                    folder / "s", corpus, body=body, spans=plan.pick(spans, spans // 10), shape=shape
+                )
                 found = child.run("ingest", folder / "s")
             if found["spans"] != made:
                 raise child.ChildError(f"{found['spans']} of {made} spans were taken in")
@@ -53,8 +57,10 @@ def ingest(plan: Plan) -> Measured:
         all(api[body] >= MUST[body] for body in api),
         f"{plan.pick(SPANS[1_000], SPANS[1_000] // 10)} / {plan.pick(SPANS[10_000], SPANS[10_000] // 10)} spans",
         all(api[body] >= AIM[body] for body in api),
-        (f"half of the spans LLM calls on the wire: {rates[1_000, 'wire']:,.0f} / {rates[10_000, 'wire']:,.0f} spans/s; "
-         f"longest hold of the store's lock {max(holds):.2f} s",),
+        ((
+            f"half of the spans LLM calls on the wire: {rates[1_000, 'wire']:,.0f} / {rates[10_000, 'wire']:,.0f} spans/s; "
+            f"longest hold of the store's lock {max(holds):.2f} s"
+        ),),
     )  # fmt: skip
 
 

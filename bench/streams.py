@@ -116,7 +116,9 @@ def lag(plan: Plan) -> Measured:
     seconds = 1.5 if not plan.quick else 0.4
     corpus = cached(plan.scratch, SMALL)
     with child.scratch(plan.scratch, "streams") as folder:
-        writer = child.start("streams", "write_disk", folder / "filler", 4 * (seconds + 2 * ITEMS * PAUSE) - 1)
+        writer = child.start(
+            "streams", "write_disk", folder / "filler", 4 * (seconds + 2 * ITEMS * PAUSE) - 1
+        )
         try:
             found = child.run("streams", "loop", corpus, folder / "store", seconds)
             speed = child.finish(writer)
@@ -129,10 +131,13 @@ def lag(plan: Plan) -> Measured:
         p999 <= MUST_MS,
         f"{found['n']} beats, {found['streams']} streams",
         None,
-        (f"untraced beside the same neighbour: p99.9 {untraced[2]:.1f} ms, max {untraced[3]:.1f}; "
-         f"the neighbour wrote {speed:.0f} MB/s",),
+        ((
+            f"untraced beside the same neighbour: p99.9 {untraced[2]:.1f} ms, max {untraced[3]:.1f}; "
+            f"the neighbour wrote {speed:.0f} MB/s"
+        ),),
     )  # fmt: skip
 
 
 if __name__ == "__main__":
-    {"write_disk": write_disk, "loop": loop}[sys.argv[1]](*sys.argv[2:])
+    _parts: dict[str, Callable[..., None]] = {"write_disk": write_disk, "loop": loop}
+    _parts[sys.argv[1]](*sys.argv[2:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,9 @@ def _one(plan: Plan, *, readers: int, keeper: str) -> dict[str, Any]:
             if watcher.stdout is not None:
                 watcher.stdout.readline()
             time.sleep(1.0 if readers else 0.0)  # until the others have imported DuckDB
-            writers = [child.start("visibility", "write", corpus, store, seconds, keeper) for _ in range(WRITERS)]
+            writers = [
+                child.start("visibility", "write", corpus, store, seconds, keeper) for _ in range(WRITERS)
+            ]
             others += writers
             made = [child.finish(writer) for writer in writers]
             found: dict[str, Any] = child.finish(watcher)
@@ -127,7 +130,9 @@ def _one(plan: Plan, *, readers: int, keeper: str) -> dict[str, Any]:
 def visibility(plan: Plan) -> Measured:
     """4 processes x 100 spans/s: with the keeper, with 8 readers beside it, and without a keeper."""
     settings = {"alone": (0, "on"), "8 readers": (READERS, "on"), "no keeper": (0, "off")}
-    found = {label: _one(plan, readers=readers, keeper=keeper) for label, (readers, keeper) in settings.items()}
+    found = {
+        label: _one(plan, readers=readers, keeper=keeper) for label, (readers, keeper) in settings.items()
+    }
     parts, notes, reached = [], [], True
     for label, result in found.items():
         p99, running = quantile(result["ended"], 0.99), quantile(result["running"], 1.0)
@@ -143,4 +148,5 @@ def visibility(plan: Plan) -> Measured:
 
 
 if __name__ == "__main__":
-    {"write": write, "watch": watch, "read": read}[sys.argv[1]](*sys.argv[2:])
+    _parts: dict[str, Callable[..., None]] = {"write": write, "watch": watch, "read": read}
+    _parts[sys.argv[1]](*sys.argv[2:])

@@ -51,13 +51,16 @@ class Application:
         def call(query: str) -> object:
             del query
             if kind == "retrieval":
-                return [{"id": f"doc-{i}", "score": 0.9 - i / 10, "content": text.take(size // 2)} for i in (0, 1)]
+                return [
+                    {"id": f"doc-{i}", "score": 0.9 - i / 10, "content": text.take(size // 2)} for i in (0, 1)
+                ]
             return text.take(size)
 
         call.__name__ = call.__qualname__ = {"retrieval": "search", "tool": "look_up", "chain": "draft"}[kind]
         return call
 
     def _trace(self, question: str) -> str:
+        del question
         self._number += 1
         number = self._number
         others = ("retrieval", "tool", "tool", "chain")
@@ -77,7 +80,8 @@ class Application:
         with spanreel.span(f"chat {model}", kind="llm", input=messages) as span:
             span.set_model(model, provider=PROVIDERS[model])
             span.set_usage(
-                input_tokens=self._given // PER_TOKEN + number % 7, output_tokens=self._answered // PER_TOKEN + number % 11
+                input_tokens=self._given // PER_TOKEN + number % 7,
+                output_tokens=self._answered // PER_TOKEN + number % 11,
             )
             span.set_output([{"role": "assistant", "content": self._text.take(self._answered)}])
 
@@ -87,7 +91,9 @@ class Application:
         given, answered = self._text.take(self._given), self._text.take(self._answered)
         request = {"messages": [{"role": "user", "content": given}], "model": model, "temperature": 0.2}
         body = orjson.dumps(request)
-        seen = recording.begin(method="POST", address=_ADDRESS, headers=_HEADERS, retry_header=None, body=body)
+        seen = recording.begin(
+            method="POST", address=_ADDRESS, headers=_HEADERS, retry_header=None, body=body
+        )
         if seen is None:
             raise child.ChildError("the wire hook does not know a chat completion")
         seen.answered(200, {**_HEADERS, "x-request-id": f"req_{number:024x}"}, None)
@@ -133,7 +139,14 @@ def main(store: str, corpus: str, body: str, traces: str, shape: str, phrase: st
 
 
 def record(
-    store: object, corpus: object, *, body: int, spans: int, shape: str = "api", phrase: str = "", every: int = 0
+    store: object,
+    corpus: object,
+    *,
+    body: int,
+    spans: int,
+    shape: str = "api",
+    phrase: str = "",
+    every: int = 0,
 ) -> int:
     """Record about `spans` spans in a process of its own; return how many."""
     found = child.run("workload", store, corpus, body, spans // SPANS, shape, phrase, every)
