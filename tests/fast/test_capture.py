@@ -346,7 +346,7 @@ class Hostile(metaclass=Meta):
     def __init__(self) -> None:
         object.__setattr__(self, "kept", 1)
 
-    __class__ = property(boom)  # pyright: ignore
+    __class__ = property(boom)  # pyright: ignore[reportIncompatibleMethodOverride]
     __getattribute__ = __getattr__ = __setattr__ = boom
     __repr__ = __str__ = __bool__ = __len__ = __iter__ = __eq__ = __hash__ = __format__ = boom
     __reduce__ = __reduce_ex__ = __dir__ = __getitem__ = __call__ = __int__ = __float__ = boom
@@ -355,9 +355,9 @@ class Hostile(metaclass=Meta):
 class Proxy:
     """As werkzeug's LocalProxy: everything goes to an object that may not be there."""
 
-    __dict__ = property(boom)  # pyright: ignore
+    __dict__ = property(boom)  # pyright: ignore[reportAssignmentType]
     __getattr__ = boom
-    __class__ = property(boom)  # pyright: ignore
+    __class__ = property(boom)  # pyright: ignore[reportIncompatibleMethodOverride]
 
 
 class Lazy(Mapping[str, int]):
@@ -370,6 +370,7 @@ class OddError(Exception):
 
 def test_no_code_of_the_program_runs() -> None:
     assert captured({"a": Hostile()}) == {"a": {"__type__": f"{HERE}.Hostile", "kept": 1}}
+    assert captured([Hostile()] * 30)[29] == {"__type__": f"{HERE}.Hostile", "kept": 1}
     assert captured([Proxy()]) == [f"<{HERE}.Proxy object>"]
     assert captured(Lazy()) == f"<{HERE}.Lazy object>"
     assert captured(OddError(Hostile)) == {

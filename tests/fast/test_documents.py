@@ -156,7 +156,20 @@ def test_no_property_runs() -> None:
         def __getattr__(self, name: str) -> str:
             raise AssertionError
 
+    class Meta(type):
+        def __hash__(cls) -> int:
+            raise AssertionError
+
+        def __eq__(cls, other: object) -> bool:
+            raise AssertionError
+
+    class Odd(metaclass=Meta):
+        pass
+
     assert adapt([Lazy()]) is None
+    assert adapt([Odd()]) is None
+    assert adapt([("a", Odd())]) is None
+    assert adapt(Odd()) is None
 
 
 def test_cycles_end() -> None:

@@ -13,6 +13,12 @@ from typing import Any
 
 NAME_CHARS = 200
 
+NUMBERS = frozenset(map(id, (int, bool, type(None))))
+FINITE = frozenset(map(id, (int, bool, float)))
+SCALARS = frozenset(map(id, (str, int, float, bool, type(None))))
+PLAIN = SCALARS | frozenset(map(id, (bytes, list, tuple, set, frozenset)))
+"""Types by their ids: to look a class up in a set of classes may run its metaclass's `__hash__`."""
+
 mro = type.__dict__["__mro__"].__get__
 namespace = type.__dict__["__dict__"].__get__
 _qualname = type.__dict__["__qualname__"].__get__
@@ -69,9 +75,15 @@ def slots(value: object) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for kind in mro(type(value)):
         own = namespace(kind)
-        if "__slots__" not in own:
-            continue
-        for name, member in own.items():
+        declared = own.get("__slots__", ())
+        for name in (
+            (declared,) if type(declared) is str else declared if type(declared) is tuple else list(own)
+        ):
+            if type(name) is not str:
+                continue
+            member = own.get(name)
+            if member is None and name.startswith("__"):  # a private name is mangled
+                member = own.get(f"_{str(_qualname(kind)).rpartition('.')[2].lstrip('_')}{name}")
             if type(member) is MemberDescriptorType and name not in found:
                 try:
                     found[name] = member.__get__(value)
@@ -87,9 +99,9 @@ def stored_fields(value: object, limit: int) -> dict[str, Any]:
     return dict(islice(fields.items(), limit))
 
 
-def is_model(value: object) -> bool:
-    """Whether the class declares its fields: dataclass, attrs, pydantic, msgspec."""
-    return any(mark in namespace(kind) for kind in mro(type(value)) for mark in _MARKS)
+def is_model(kind: type) -> bool:
+    """Whether a class declares its fields: dataclass, attrs, pydantic, msgspec."""
+    return any(mark in namespace(base) for base in mro(kind) for mark in _MARKS)
 
 
 def model_fields(value: object, limit: int) -> dict[str, Any]:

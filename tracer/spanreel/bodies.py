@@ -99,9 +99,11 @@ def _in_place(redactor: Redactor, payload: bytes, start: int) -> list[Change]:
             group = 2 if quoted else 3
             text = REDACTED.encode() if quoted else orjson.dumps(REDACTED)
             changes.append((start + found.start(group), start + found.end(group), text))
-    for found in _INNER.finditer(payload):
-        if found.group(3) and redactor.hides(_decoded(found.group(2))):
-            changes.append((start + found.start(3), start + found.end(3), REDACTED.encode()))
+    changes += [
+        (start + found.start(3), start + found.end(3), REDACTED.encode())
+        for found in _INNER.finditer(payload)
+        if found.group(3) and redactor.hides(_decoded(found.group(2)))
+    ]
     text_now = _decoded(payload)
     for expression, replacement in redactor.patterns:
         for hit in expression.finditer(text_now):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from spanreel import anatomy
 from spanreel.cautious import Writer
 from spanreel.credentials import SHORTEST
 from spanreel.field_names import LOOK, PLAIN, SENSITIVE
@@ -29,8 +30,6 @@ IGNORED: Final = "[ignored]"
 
 _dumps = orjson.dumps
 _ODD: Final = -1
-_NUMBERS = frozenset({int, bool, type(None)})
-_SUMMABLE = frozenset({int, bool, float})
 _FLAT: Final = 24
 """From so many items on, a list is first tried as one of numbers only, at C speed."""
 
@@ -254,10 +253,10 @@ class Capturer:
 
 def _all_numbers(values: Any) -> bool:
     """Whether a list holds finite numbers, booleans and None only, at C speed."""
-    kinds = set(map(type, values))
-    if float in kinds:
-        if not kinds <= _SUMMABLE:
+    kinds = set(map(id, map(type, values)))
+    if id(float) in kinds:
+        if not kinds <= anatomy.FINITE:
             return False
         total = sum(values)
         return bool(total - total == 0.0)
-    return kinds <= _NUMBERS
+    return kinds <= anatomy.NUMBERS

@@ -32,7 +32,6 @@ _MARGIN = 16 << 10
 _EXACT_BITS = 996
 """Integers up to 300 digits are written as numbers (beyond 308 JSON parsers overflow), others as text."""
 _OPAQUE_ITEMS = 20
-_SCALARS = frozenset({int, bool, type(None)})
 _DIGITS_BITS = 13_000
 """Below the 4,300 digits to which CPython limits int -> str."""
 
@@ -82,12 +81,12 @@ class Writer:
         """Whether some budget is used up; counts one node."""
         self._nodes -= 1
         if self._nodes <= 0:
-            self.reasons["nodes"] = None
+            self.reasons["time" if perf_counter() > self._deadline else "nodes"] = None
         elif self._left <= 0:
             self.reasons["size"] = None
         elif self._nodes % _CLOCK_EVERY == 0 and perf_counter() > self._deadline:
-            self._nodes = 0
             self.reasons["time"] = None
+            self._nodes = 0
         else:
             return False
         return True
@@ -171,38 +170,63 @@ class Writer:
         self._put(b"]")
 
     def _fields(self, fields: Fields, path: str, depth: int) -> None:
+        if self._leaf(fields):
+            return
         self._put(b"{")
         done = 0
-        siblings: dict[Any, Any] | None = None
+        known = self._redactor.known.get
         for key, item in fields.values:
             if self._spent():
                 break
-            name = self._key(key)
-            self._put(b"," if done else b"")
-            self._put(self._encoded(name if len(name) <= _KEY_CHARS else name[:_KEY_CHARS] + "..."))
-            self._put(b":")
+            name = key if type(key) is str else self._key(key)
+            shown = name if len(name) <= _KEY_CHARS else name[:_KEY_CHARS] + "..."
+            self._put(b"%b%b:" % (b"," if done else b"", self._encoded(shown)))
             done += 1
-            flag = self._redactor.known.get(name)
-            if flag is None:
-                flag = self._redactor.classify(name)
-            if flag == SENSITIVE and hideable(item):
-                if is_schema(item):
-                    self._value(without_values(item), path, depth + 1)
-                else:
-                    self._put(_QUOTED_REDACTED)
-                continue
-            if flag == LOOK and name in {"value", "Value"} and hideable(item):
-                if siblings is None:
-                    siblings = {k: v for k, v in fields.values if type(k) is str}
-                if self._redactor.hides_pair(siblings):
-                    self._put(_QUOTED_REDACTED)
-                    continue
-            self._value(item, f"{path}.{name}" if path else name, depth + 1)
+            if known(name, LOOK) and self._hidden(name, item, fields):
+                safe = without_values(item) if is_schema(item) else REDACTED
+                self._value(safe, path, depth + 1) if safe is not REDACTED else self._put(_QUOTED_REDACTED)
+            else:
+                self._value(item, f"{path}.{name}" if path else name, depth + 1)
         if done < fields.total:
             self.reasons.setdefault("items", None)
             self._put(b"," if done else b"")
             self._put(orjson.dumps("[...]") + b":" + orjson.dumps(f"{fields.total - done} more fields"))
         self._put(b"}")
+
+    def _hidden(self, name: str, item: object, fields: Fields) -> bool:
+        """Whether the value of a field is secret, by its name or by that of its neighbour."""
+        flag = self._redactor.classify(name)
+        if flag == LOOK and name in {"value", "Value"}:
+            return hideable(item) and self._redactor.hides_pair(
+                {k: v for k, v in fields.values if type(k) is str}
+            )
+        return flag == SENSITIVE and hideable(item)
+
+    def _leaf(self, fields: Fields) -> bool:
+        """Write a record of short plain values in one go; False if it is none."""
+        if self._redactor.per_string or len(fields.values) != fields.total or fields.total >= self._nodes:
+            return False
+        known = self._redactor.known.get
+        for key, item in fields.values:
+            kind = type(item)
+            if type(key) is not str or known(key, LOOK):
+                return False
+            if kind is str:
+                if len(item) > _SMALL or item[:1] in {"{", "["}:
+                    return False
+            elif id(kind) not in anatomy.NUMBERS and (kind is not float or item - item != 0.0):
+                return False
+        try:
+            data = orjson.dumps(dict(fields.values))
+        except TypeError:  # a lone surrogate, a number of more than 64 bits
+            return False
+        if len(data) > self._left:
+            return False
+        self._nodes -= fields.total
+        if perf_counter() > self._deadline:
+            self._nodes = min(self._nodes, 0)
+        self._put(data)
+        return True
 
     def _key(self, key: object) -> str:
         """The name of a field: a text as it is, None, booleans and numbers as in JSON, else its JSON text."""
@@ -222,9 +246,9 @@ class Writer:
         """Write a list of numbers in one go; False if it is none, or too long."""
         if len(values) > min(self._items, self._nodes):
             return False
-        kinds = set(map(type, values))
-        if not kinds <= _SCALARS:
-            if float not in kinds or not kinds <= {int, bool, float}:
+        kinds = set(map(id, map(type, values)))
+        if not kinds <= anatomy.NUMBERS:
+            if id(float) not in kinds or not kinds <= anatomy.FINITE:
                 return False
             total = sum(values)
             if total - total != 0.0:

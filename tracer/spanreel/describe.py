@@ -6,8 +6,8 @@ A new class is one line in `BUILTIN` or `NAMED` and, if no function here fits, o
 
 from __future__ import annotations
 
-import hashlib
 import types
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
@@ -19,12 +19,12 @@ HEAD = 8
 """Numbers shown of an array."""
 ROWS, COLUMNS = 5, 20
 """What is shown of a table."""
-HASH_BYTES = 8 << 20
-"""Up to so many bytes are hashed whole (4 ms on a slow core); of more, so many at each end."""
+HASH_BYTES = 4 << 20
+"""Up to so many bytes are hashed at each end of longer data; twice as many are hashed whole (4 ms)."""
 TEXT_CHARS = 400
 """Of a text made by a standard class (an address, a pattern)."""
 _PUBLIC = 32
-_EXACT_DIGITS = 4_000
+_MOST_PLANS = 1024
 
 
 class Items(NamedTuple):
@@ -46,27 +46,47 @@ class Fields(NamedTuple):
 Describer = Callable[[Any, int], Any]
 """(value, how many items at most) -> str, int, float, bool, None, Items or Fields."""
 
+_plans: dict[int, tuple[weakref.ref[type], Describer]] = {}
+"""Class, by its id (a metaclass may have a `__hash__` of its own) -> how to say its values; bounded."""
+
 
 def describe(value: Any, items: int) -> Any:
     """A plainer value for one that is not of a plain type. May raise for odd library objects."""
-    for kind in anatomy.mro(type(value)):
-        known = BUILTIN.get(id(kind))
+    kind = type(value)
+    plan = _plans.get(id(kind))
+    if plan is None or plan[0]() is not kind:
+        if len(_plans) >= _MOST_PLANS:
+            _plans.clear()
+        plan = _plans[id(kind)] = (weakref.ref(kind), _describer(kind))
+    return plan[1](value, items)
+
+
+def _describer(kind: type) -> Describer:
+    """Look a class up in the tables, its bases after it."""
+    for base in anatomy.mro(kind):
+        known = BUILTIN.get(id(base))
         if known is not None:
-            return known(value, items)
-        name = anatomy.full_name(kind)
+            return known
+        name = anatomy.full_name(base)
         found = NAMED.get(name)
-        if found is not None and anatomy.really(kind, *name.rsplit(".", 1)):
-            return found(value, items)
-    if anatomy.is_model(value):
-        return _record(anatomy.model_fields(value, items))
+        if found is not None and anatomy.really(base, *name.rsplit(".", 1)):
+            return found
+    return _model if anatomy.is_model(kind) else _object
+
+
+def _model(value: Any, items: int) -> Fields:
+    return _record(anatomy.model_fields(value, items))
+
+
+def _object(value: Any, _items: int) -> Any:
     fields = anatomy.public_fields(value, _PUBLIC)
-    if not fields:
-        return anatomy.label(value)
-    return _typed(value, fields)._replace(opaque=True)
+    return _typed(value, fields)._replace(opaque=True) if fields else anatomy.label(value)
 
 
 def digest(data: bytes | memoryview) -> dict[str, Any]:
-    """`{length, sha256}` of bytes; of more than 16 MiB `sha256_ends`, over the first and last 8 MiB."""
+    """`{length, sha256}` of bytes; of more than 8 MiB `sha256_ends`, over the first and last 4 MiB."""
+    import hashlib  # OpenSSL takes some ms to load
+
     length = len(data)
     if length <= 2 * HASH_BYTES:
         return {"length": length, "sha256": hashlib.sha256(data).hexdigest()}
@@ -118,7 +138,7 @@ def _mapping(value: Any, items: int) -> Fields:
 def _exception(value: Any, _items: int) -> Any:
     arguments = BaseException.__dict__["args"].__get__(value)
     name = anatomy.full_name(type(value))
-    if not all(type(item) in {str, int, float, bool, type(None)} for item in arguments):
+    if not all(id(type(item)) in anatomy.SCALARS for item in arguments):
         return Fields([("__type__", name), ("args", arguments)], 2)
     text = ", ".join(str(item) for item in arguments)
     return f"{name}: {text}" if text else name
@@ -164,7 +184,7 @@ def _repr(value: Any, _items: int) -> str:
 def _enum(value: Any, _items: int) -> Any:
     stored = anatomy.instance_dict(value)
     found = stored.get("_value_")
-    return found if type(found) in {str, int, float, bool} else stored.get("_name_")
+    return found if found is not None and id(type(found)) in anatomy.SCALARS else stored.get("_name_")
 
 
 def _datetime(value: Any, _items: int) -> str:

@@ -112,7 +112,7 @@ def _each(items: Sequence[Any]) -> list[Document] | None:
 
 def _holder(value: Any) -> list[Document] | None:
     """Read a dictionary or object that holds the documents under one of `LISTS`."""
-    if type(value) in _PLAIN:
+    if id(type(value)) in anatomy.PLAIN:
         return None
     fields = _fields(value)
     for name in LISTS:
@@ -149,10 +149,10 @@ def _text(item: Any) -> Document | None:
 
 def _pair(item: Any) -> Document | None:
     """Read `(document, score)`, as `similarity_search_with_score` gives it."""
-    if type(item) not in {tuple, list} or len(item) != 2:
+    if (type(item) is not tuple and type(item) is not list) or len(item) != 2:
         return None
     score = _number(item[1])
-    if score is None or type(item[0]) in {tuple, list}:
+    if score is None or type(item[0]) is tuple or type(item[0]) is list:
         return None
     document = _one(item[0])
     if document is not None:
@@ -202,7 +202,7 @@ def _dictionary(item: Any) -> Document | None:
 
 def _object(item: Any) -> Document | None:
     """Read an object of any class that has stored a content field."""
-    if type(item) in _PLAIN or issubclass(type(item), type | BaseException):
+    if id(type(item)) in anatomy.PLAIN or issubclass(type(item), type | BaseException):
         return None
     return _record(
         {k: v for k, v in _fields(item).items() if type(k) is str and (not k.startswith("_") or k in IDS)}
@@ -233,12 +233,10 @@ def _record(fields: dict[Any, Any]) -> Document | None:
 
 # -- reading ----------------------------------------------------------------------------------------
 
-_PLAIN = frozenset({str, int, float, bool, bytes, list, tuple, set, frozenset, type(None)})
-
 
 def _document(key: Any, score: Any, content: Any, metadata: dict[Any, Any]) -> Document:
     return {
-        "id": None if key is None else str(key) if type(key) in {str, int} else _text_of(key),
+        "id": None if key is None else str(key) if type(key) is str or type(key) is int else _text_of(key),
         "score": _number(score),
         "content": content if content is None or type(content) is str else _text_of(content),
         "metadata": metadata or None,
@@ -256,7 +254,7 @@ def _number(value: Any) -> float | None:
     if type(value) is int or type(value) is float:
         return float(value) if value == value else None  # noqa: PLR0124 - NaN is no score
     numpy = sys.modules.get("numpy")
-    if numpy is not None and numpy.generic in anatomy.mro(type(value)):
+    if numpy is not None and any(kind is numpy.generic for kind in anatomy.mro(type(value))):
         return _number(numpy.generic.item(value))
     return None
 
@@ -275,7 +273,7 @@ def _items(value: Any) -> list[Any] | None:
 def _fields(value: Any) -> dict[Any, Any]:
     if issubclass(type(value), dict):
         return {k: v for k, v in islice(dict.items(value), _FIELDS) if type(k) is str}
-    return {} if type(value) in _PLAIN else anatomy.model_fields(value, _FIELDS)
+    return {} if id(type(value)) in anatomy.PLAIN else anatomy.model_fields(value, _FIELDS)
 
 
 def _metadata(fields: dict[Any, Any]) -> dict[Any, Any]:
