@@ -7,7 +7,8 @@ lazy proxies, metaclasses). What is here reads through the descriptors of `type`
 from __future__ import annotations
 
 import sys
-from itertools import islice
+from itertools import islice, repeat
+from operator import is_
 from types import GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any
 
@@ -30,6 +31,18 @@ _MARKS = (
     "__pydantic_core_schema__",
     "__struct_fields__",
 )
+
+
+def all_numbers(values: list[Any] | tuple[Any, ...]) -> bool:
+    """Tell whether a list that is not empty holds finite numbers only, or integers, booleans and None."""
+    if type(values[0]) is not float or not all(map(is_, map(type, values), repeat(float))):
+        kinds = set(map(id, map(type, values)))
+        if id(float) not in kinds:
+            return kinds <= NUMBERS
+        if not kinds <= FINITE:
+            return False
+    total = sum(values)
+    return bool(total - total == 0.0)
 
 
 def module_of(kind: type) -> str:

@@ -183,7 +183,7 @@ class Capturer:
                     nodes -= length
                     if nodes < 0:
                         return _ODD
-                    if length >= _FLAT and _all_numbers(node):
+                    if length >= _FLAT and anatomy.all_numbers(node):
                         continue
                     if (
                         length == 2
@@ -249,14 +249,3 @@ class Capturer:
             self._losses(reason)
         except Exception:  # the value is worth more than the count
             pass
-
-
-def _all_numbers(values: Any) -> bool:
-    """Whether a list holds finite numbers, booleans and None only, at C speed."""
-    kinds = set(map(id, map(type, values)))
-    if id(float) in kinds:
-        if not kinds <= anatomy.FINITE:
-            return False
-        total = sum(values)
-        return bool(total - total == 0.0)
-    return kinds <= anatomy.NUMBERS

@@ -244,15 +244,8 @@ class Writer:
 
     def _numbers(self, values: Any) -> bool:
         """Write a list of numbers in one go; False if it is none, or too long."""
-        if len(values) > min(self._items, self._nodes):
+        if not 0 < len(values) <= min(self._items, self._nodes) or not anatomy.all_numbers(values):
             return False
-        kinds = set(map(id, map(type, values)))
-        if not kinds <= anatomy.NUMBERS:
-            if id(float) not in kinds or not kinds <= anatomy.FINITE:
-                return False
-            total = sum(values)
-            if total - total != 0.0:
-                return False
         try:
             data = orjson.dumps(values)
         except TypeError:  # a number of more than 64 bits
