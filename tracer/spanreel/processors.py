@@ -40,7 +40,7 @@ def on_start(settings: Settings, span: Span, input_json: bytes, attributes_json:
     """Show a starting span to every processor; what they set on it is kept."""
     attributes: dict[str, Any] = {"spanreel.kind": span.kind}
     if attributes_json:
-        attributes.update(orjson.loads(attributes_json))
+        attributes.update(orjson.loads(bytes(attributes_json)))
     if input_json:
         attributes["spanreel.input"] = input_json.decode()
     span._sdk = attributes
@@ -67,7 +67,7 @@ def _readable(settings: Settings, span: Span, output: bytes, end_ns: int) -> Rea
         attributes["spanreel.output"] = output.decode()
     status, events = Status(StatusCode.OK if span._status == b"ok" else StatusCode.UNSET), []
     if span._error:
-        error = orjson.loads(span._error)
+        error = orjson.loads(bytes(span._error))
         attributes["error.type"] = error["type"]
         status = Status(StatusCode.ERROR, error.get("message"))
         events.append(
