@@ -31,10 +31,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(error, EXIT_FAILED)
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # the reader (head, less) has gone; keep the interpreter's last flush from saying so
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            # the reader (head, less) has gone; keep the interpreter's last flush from saying so
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 141
+        return _unexpected(error)
+    except Exception as error:
+        return _unexpected(error)
     return code
 
 
@@ -50,6 +54,15 @@ def _complain(error: SpanreelError, code: int) -> int:
     text = " ".join(str(error).split())
     sys.stderr.write(f"spanreel: {text}\n")
     return code
+
+
+def _unexpected(error: Exception) -> int:
+    """A fault of ours or of the machine: one line; the traceback for those who ask for it."""
+    if os.environ.get("SPANREEL_DEBUG"):
+        raise error
+    text = " ".join(str(error).split())[:500]
+    sys.stderr.write(f"spanreel: {type(error).__name__}: {text} (SPANREEL_DEBUG=1 shows where)\n")
+    return EXIT_FAILED
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -75,13 +75,18 @@ def _check_interpreter(program: str, environment: dict[str, str]) -> None:
 def _configure_view(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-browser", action="store_true", help="print the address, open no browser")
     parser.add_argument(
-        "--port", type=_port, default=None, metavar="N", help="the port (default: the first free from 8765)"
+        "--port", type=_port, default=None, metavar="N", help="the port (default: 8501, or a free one)"
     )
     parser.add_argument(
         "--host",
         default="127.0.0.1",
         metavar="H",
         help="the address to listen on (default: this machine only)",
+    )
+    parser.add_argument(
+        "--token",
+        metavar="SECRET",
+        help="what a visitor must show; needed where others can reach the address",
     )
 
 
@@ -93,13 +98,18 @@ def _port(text: str) -> int:
 
 def _view(arguments: argparse.Namespace) -> int:
     launch = _load("spanreel_viewer.launch", INSTALL_VIEWER)
-    code = launch.launch(
-        store=store_path(arguments),
-        port=arguments.port,
-        host=arguments.host,
-        browser=not arguments.no_browser,
-    )
-    return int(code or 0)
+    options = {} if arguments.port is None else {"port": arguments.port}
+    try:
+        launch.launch(
+            store_path(arguments),
+            host=arguments.host,
+            open_browser=not arguments.no_browser,
+            token=arguments.token,
+            **options,
+        )
+    except launch.LaunchError as error:
+        raise SpanreelError(str(error)) from error
+    return 0
 
 
 def _configure_demo(parser: argparse.ArgumentParser) -> None:

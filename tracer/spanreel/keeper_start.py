@@ -42,7 +42,9 @@ _PATIENCE_S = 0.04
 """A program that ends while its own thread starts the keeper waits this long for it, else neither would."""
 
 
-def start(store: str | os.PathLike[str], *, mode: str = "auto", environ: Mapping[str, str] | None = None) -> str:
+def start(
+    store: str | os.PathLike[str], *, mode: str = "auto", environ: Mapping[str, str] | None = None
+) -> str:
     """Start a keeper for `store` if the rules allow it and none runs; return what happened in one word.
 
     `started`, `running`, `failed`, or the reason of `keeper_rules.decide`. `mode` is the configured

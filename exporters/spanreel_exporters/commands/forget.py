@@ -11,10 +11,19 @@ from spanreel.command import Command, UsageError, add_json, store_path
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("trace", nargs="?", metavar="TRACE", help="a trace: its id or the beginning of it, last, last~1, last:NAME")
+    parser.add_argument(
+        "trace",
+        nargs="?",
+        metavar="TRACE",
+        help="a trace: its id or the beginning of it, last, last~1, last:NAME",
+    )
     parser.add_argument("--session", metavar="S", help="every trace of this session")
     parser.add_argument("--user", metavar="U", help="every trace of this user")
-    parser.add_argument("--text", metavar="TEXT", help="every trace in which this text stands anywhere (upper and lower case count)")
+    parser.add_argument(
+        "--text",
+        metavar="TEXT",
+        help="every trace in which this text stands anywhere (upper and lower case count)",
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would be erased, change nothing")
     parser.add_argument("--receipt", metavar="FILE", type=Path, help="write the receipt (JSON) here as well")
     add_json(parser)
@@ -23,7 +32,11 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from spanreel_exporters.duckdb import erasure
 
-    given = {kind: value for kind in ("trace", "session", "user", "text") if (value := getattr(arguments, kind)) is not None}
+    given = {
+        kind: value
+        for kind in ("trace", "session", "user", "text")
+        if (value := getattr(arguments, kind)) is not None
+    }
     if len(given) != 1:
         raise UsageError("forget needs one of TRACE, --session S, --user U, --text TEXT")
     kind, value = next(iter(given.items()))
@@ -41,7 +54,9 @@ def _run(arguments: argparse.Namespace) -> int:
         out.line(text)
         return 0
     verb = "would erase" if receipt.dry_run else "erased"
-    out.line(f"{verb} {len(receipt.traces)} traces: {', '.join(trace[:12] for trace in receipt.traces[:8]) or 'none match'}{' ...' if len(receipt.traces) > 8 else ''}")
+    out.line(
+        f"{verb} {len(receipt.traces)} traces: {', '.join(trace[:12] for trace in receipt.traces[:8]) or 'none match'}{' ...' if len(receipt.traces) > 8 else ''}"
+    )
     for place, number in receipt.erased.items():
         if number:
             out.line(f"  {place:<16} {number:,}")

@@ -6,7 +6,17 @@ import argparse
 import re
 
 _AGE = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
-_SIZE = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
+_SIZE = {
+    "": 1,
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KIB": 1 << 10,
+    "MIB": 1 << 20,
+    "GIB": 1 << 30,
+}
 _PATTERN = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", re.ASCII)
 
 
@@ -15,7 +25,9 @@ def age(text: str) -> float:
     match = _PATTERN.fullmatch(text.strip())
     unit = _AGE.get(match[2].lower()) if match else None
     if match is None or unit is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no age; write a number and a unit, such as 12h, 30d or 4w")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no age; write a number and a unit, such as 12h, 30d or 4w"
+        )
     return float(match[1]) * unit
 
 
@@ -24,5 +36,7 @@ def size(text: str) -> int:
     match = _PATTERN.fullmatch(text.strip())
     unit = _SIZE.get(match[2].upper()) if match else None
     if match is None or unit is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size; write a number and a unit, such as 500MB or 2GB")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no size; write a number and a unit, such as 500MB or 2GB"
+        )
     return round(float(match[1]) * unit)

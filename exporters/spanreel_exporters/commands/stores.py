@@ -7,20 +7,21 @@ import time
 from typing import Any
 
 from spanreel import terminal
-from spanreel.command import Command, add_json
-from spanreel.store import resolve
+from spanreel.command import Command, add_json, store_path
 from spanreel_exporters.duckdb import stores
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--forget-missing", action="store_true", help="take stores that no longer exist off the list")
+    parser.add_argument(
+        "--forget-missing", action="store_true", help="take stores that no longer exist off the list"
+    )
     add_json(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.forget_missing:
         stores.forget_missing()
-    here = resolve()
+    here = store_path(arguments, must_exist=False)
     if here.is_dir():
         stores.register(here)
     found = stores.known()

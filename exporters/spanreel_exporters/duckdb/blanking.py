@@ -48,7 +48,9 @@ class Line:
 def segments(store: Path) -> list[Path]:
     """Return the journal segments of a store, in the order of their names."""
     try:
-        return sorted(Path(entry.path) for entry in os.scandir(store / JOURNAL) if entry.name.endswith(".seg"))
+        return sorted(
+            Path(entry.path) for entry in os.scandir(store / JOURNAL) if entry.name.endswith(".seg")
+        )
     except OSError:
         return []
 
@@ -60,7 +62,7 @@ def lines(segment: Path) -> Iterator[Line]:
     except OSError:
         return
     start = HEADER_BYTES
-    while 0 <= (stop := data.find(b"\n", start)):
+    while (stop := data.find(b"\n", start)) >= 0:
         if stop > start and b"\0" not in data[start:stop]:
             yield Line(start, data[start:stop])
         start = stop + 1

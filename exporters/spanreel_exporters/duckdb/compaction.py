@@ -67,7 +67,9 @@ def rewrite(store: Path) -> Compacted:
             (store / PENDING).unlink()
         _sync(store)
     except OSError as error:
-        raise StoreError(f"{path} could not be rewritten: {error.strerror or error}; it is unchanged") from error
+        raise StoreError(
+            f"{path} could not be rewritten: {error.strerror or error}; it is unchanged"
+        ) from error
     finally:
         con.close()
         _remove(fresh)
@@ -77,13 +79,16 @@ def rewrite(store: Path) -> Compacted:
 def _copy(con: duckdb.DuckDBPyConnection, fresh: Path) -> int:
     """Copy `store` into a new file, compare the row counts, close it; return the rows. Raises StoreError."""
     quoted = str(fresh).replace("'", "''")
-    con.execute(f"ATTACH '{quoted}' AS fresh (STORAGE_VERSION '{connection.STORAGE_VERSION}')")
+    options = f"STORAGE_VERSION '{connection.STORAGE_VERSION}', BLOCK_SIZE {connection.BLOCK_SIZE}"
+    con.execute(f"ATTACH '{quoted}' AS fresh ({options})")
     fresh.chmod(0o600)
     con.execute("COPY FROM DATABASE store TO fresh")
     counts, copied = _counts(con, "store"), _counts(con, "fresh")
     if counts != copied:
         differing = sorted(name for name in counts if counts.get(name) != copied.get(name))
-        raise StoreError(f"the copy does not hold the same rows in {', '.join(differing)}; the database is unchanged")
+        raise StoreError(
+            f"the copy does not hold the same rows in {', '.join(differing)}; the database is unchanged"
+        )
     con.execute("CHECKPOINT fresh; DETACH fresh")
     descriptor = os.open(fresh, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -96,7 +101,7 @@ def _copy(con: duckdb.DuckDBPyConnection, fresh: Path) -> int:
 def _counts(con: duckdb.DuckDBPyConnection, database: str) -> dict[str, int]:
     counts = {}
     for (name,) in con.execute(sql("ops_tables"), {"database": database}).fetchall():
-        row = con.execute(f'SELECT count(*) FROM {database}.main."{name}"').fetchone()  # noqa: S608 - from the catalogue
+        row = connection.one(con, f'SELECT count(*) FROM {database}.main."{name}"')  # noqa: S608 - from the catalogue
         counts[name] = int(row[0]) if row else 0
     return counts
 

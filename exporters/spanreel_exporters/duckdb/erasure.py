@@ -104,7 +104,9 @@ def forget(store: Path, selector: Selector, *, dry_run: bool = False) -> Receipt
                 (store / LOG_NAME).unlink()
             alive = _still_running(store, traces)
             if alive:
-                notes.append(f"still being recorded, what follows is dropped when it is brought in: {', '.join(alive)}")
+                notes.append(
+                    f"still being recorded, what follows is dropped when it is brought in: {', '.join(alive)}"
+                )
         return _receipt(store, selector, traces, erased, dry_run=False, notes=tuple(notes))
 
 
@@ -118,7 +120,7 @@ def _in_database(store: Path, selector: Selector, *, dry_run: bool) -> tuple[tup
         traces = tuple(row[0] for row in con.execute(sql("ops_doomed_traces")).fetchall())
         cursor = con.execute(sql("ops_count_erased"))
         names = [column[0] for column in cursor.description]
-        erased = dict(zip(names, cursor.fetchone() or (), strict=True))
+        erased = dict(zip(names, cursor.fetchall()[0], strict=True))
         if traces and not dry_run:
             (store / compaction.PENDING).touch(mode=0o600)
             con.execute("BEGIN")
@@ -133,12 +135,20 @@ def _in_database(store: Path, selector: Selector, *, dry_run: bool) -> tuple[tup
 
 def _select(con: duckdb.DuckDBPyConnection, selector: Selector) -> None:
     if selector.kind == "text":
-        values = {"value": selector.value, "json": _in_json(selector.value), "hex": selector.value.encode().hex().upper()}
+        values = {
+            "value": selector.value,
+            "json": _in_json(selector.value),
+            "hex": selector.value.encode().hex().upper(),
+        }
         con.execute(sql("ops_doom_text"), values)
         return
     con.execute(sql(f"ops_doom_{selector.kind}"), {"value": selector.value})
     if selector.kind in _ATTRIBUTE:
-        found = [(trace,) for trace, line in con.execute(sql("ops_open_lines")).fetchall() if _has_attribute(line, selector)]
+        found = [
+            (trace,)
+            for trace, line in con.execute(sql("ops_open_lines")).fetchall()
+            if _has_attribute(line, selector)
+        ]
         ingest.append(con, "memory.main.doomed", found)
 
 

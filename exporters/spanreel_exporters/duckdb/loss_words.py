@@ -13,22 +13,61 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
         "the store was deleted or moved while a program recorded; it was made anew",
         "nothing, if that was on purpose",
     ),
-    "torn_record": ("records cut off by the death of their program in the middle of a write", "nothing; one is normal after a kill"),
-    "garbage_record": ("journal lines that are no records", "check the disk, and that nothing else writes into the journal folder"),
+    "torn_record": (
+        "records cut off by the death of their program in the middle of a write",
+        "nothing; one is normal after a kill",
+    ),
+    "garbage_record": (
+        "journal lines that are no records",
+        "check the disk, and that nothing else writes into the journal folder",
+    ),
     "unknown_record": ("journal lines of a newer spanreel", "upgrade spanreel here: pip install -U spanreel"),
-    "garbage_attempt": ("HTTP exchanges whose record could not be read", "report it; the span itself is kept"),
+    "garbage_attempt": (
+        "HTTP exchanges whose record could not be read",
+        "report it; the span itself is kept",
+    ),
     "garbage_attributes": ("attributes that could not be read", "report it; the span itself is kept"),
     "garbage_error": ("error details that could not be read", "report it; the span itself is kept"),
     "duplicate_start": ("spans that were started twice", "nothing; the first counts"),
     "duplicate_end": ("spans that were ended twice", "nothing; the first counts"),
     "duplicate_span": ("spans that were recorded twice", "nothing; the first counts"),
     "start_missing": ("spans whose beginning was lost", "nothing; they are shown as `(start lost)`"),
-    "normalise_failed": ("spans whose attributes could not be interpreted", "report it; they are shown as recorded"),
+    "normalise_failed": (
+        "spans whose attributes could not be interpreted",
+        "report it; they are shown as recorded",
+    ),
     "fold_failed": ("LLM calls whose bytes could not be interpreted", "report it; the bytes are kept"),
     "score_without_trace": ("scores given outside of any trace", "pass trace_id= to spanreel.score"),
     "stream_items_not_kept": ("items of long streams beyond the limit", "nothing; head and count are kept"),
-    "wire_truncated": ("HTTP bodies beyond the limit, kept in part", "nothing, unless you replay: then raise the limit"),
-    "truncated": ("values beyond the limit of 1 MiB, kept as head, tail, length and hash", "nothing, unless you need them whole"),
+    "wire_truncated": (
+        "HTTP bodies beyond the limit, kept in part",
+        "nothing, unless you replay: then raise the limit",
+    ),
+    "wire_streamed_request": (
+        "uploads sent as a stream, whose bytes were not kept",
+        "nothing; the call itself is recorded",
+    ),
+    "orphan_record": (
+        "records of spans whose beginning was lost with their program",
+        "nothing; one is normal after a kill",
+    ),
+    "capture_truncated": (
+        "values too large or too deep, kept as head, tail, length and hash",
+        "nothing, unless you need them whole",
+    ),
+    "capture_budget": (
+        "values whose capture took too long, kept in part",
+        "leave them out: @spanreel.trace(ignore=(...))",
+    ),
+    "capture_failed": ("values that could not be captured", "leave them out: @spanreel.trace(ignore=(...))"),
+    "redact_failed": (
+        "texts withheld because the redaction of your own failed on them",
+        "fix the callable given as redact=",
+    ),
+    "redact_unusable": (
+        "redaction settings that could not be used",
+        "see spanreel.configure(redact=); the defaults were applied",
+    ),
 }
 _INTERNAL: Final = "internal:"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from spanreel_exporters.duckdb.connection import one
 from spanreel_exporters.duckdb.queries import sql
 
 if TYPE_CHECKING:
@@ -29,10 +30,10 @@ class Occupancy:
 
 def occupancy(con: duckdb.DuckDBPyConnection) -> Occupancy:
     """Measure the attached store; exact only right after a checkpoint."""
-    row = con.execute(sql("ops_database_size")).fetchone()
+    row = one(con, sql("ops_database_size"))
     block, total, used = (int(cell) for cell in row) if row else (0, 0, 0)
     blocks = 0
     for table in BODY_TABLES:
-        found = con.execute(sql("ops_table_blocks"), {"table": f"store.{table}"}).fetchone()
+        found = one(con, sql("ops_table_blocks"), {"table": f"store.{table}"})
         blocks += int(found[0]) if found else 0
     return Occupancy(total * block, used * block, min(blocks, used) * block)

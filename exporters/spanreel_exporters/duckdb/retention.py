@@ -104,7 +104,8 @@ def _by_age(store: Path, outcome: Pruned, before_ns: int) -> Pruned:
         con.execute(sql("ops_doom_old"), {"before_ns": before_ns})
         outcome = _drop_traces(con, outcome)
         if not outcome.dry_run:
-            con.execute(sql("ops_delete_old_rest"), {"before_ns": before_ns})
+            con.execute(sql("ops_delete_old_losses"), {"before_ns": before_ns})
+            con.execute(sql("ops_delete_old_processes"), {"before_ns": before_ns})
             con.execute("CHECKPOINT store")
     return _rewritten(store, outcome) if outcome.traces and not outcome.dry_run else outcome
 
@@ -130,7 +131,9 @@ def _by_size(store: Path, outcome: Pruned, target: int) -> Pruned:
     return outcome
 
 
-def _drop_share(con: duckdb.DuckDBPyConnection, outcome: Pruned, target: int, used: int, bodies: int) -> Pruned:
+def _drop_share(
+    con: duckdb.DuckDBPyConnection, outcome: Pruned, target: int, used: int, bodies: int
+) -> Pruned:
     """Drop the oldest bodies if that is enough, else every body and the oldest traces."""
     rest = used - bodies
     if bodies and rest < target:
@@ -145,7 +148,7 @@ def _drop_share(con: duckdb.DuckDBPyConnection, outcome: Pruned, target: int, us
 
 
 def _drop_bodies(con: duckdb.DuckDBPyConnection, outcome: Pruned) -> Pruned:
-    _, count = con.execute(sql("ops_count_doomed")).fetchone() or (0, 0)
+    _, count = connection.one(con, sql("ops_count_doomed")) or (0, 0)
     if not outcome.dry_run:
         con.execute(sql("ops_delete_bodies"))
     return replace(outcome, bodies=outcome.bodies + count)
@@ -153,7 +156,7 @@ def _drop_bodies(con: duckdb.DuckDBPyConnection, outcome: Pruned) -> Pruned:
 
 def _drop_traces(con: duckdb.DuckDBPyConnection, outcome: Pruned) -> Pruned:
     con.execute(sql("ops_doom_seqs"))
-    traces, spans = con.execute(sql("ops_count_doomed")).fetchone() or (0, 0)
+    traces, spans = connection.one(con, sql("ops_count_doomed")) or (0, 0)
     if traces and not outcome.dry_run:
         con.execute("BEGIN")
         con.execute(sql("ops_delete_bodies"))

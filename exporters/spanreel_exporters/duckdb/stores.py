@@ -57,7 +57,7 @@ def _register(store: str) -> bool:
     lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        entries = _read(path)
+        entries = {known: at for known, at in _read(path).items() if Path(known).is_dir()}
         entries[store] = now
         _write(path, dict(sorted(entries.items(), key=lambda item: -item[1])[:LIMIT]))
     finally:

@@ -8,6 +8,7 @@ all is decided before, from DuckDB's own parser.
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from spanreel.errors import QueryError, SpanreelError
 
 if TYPE_CHECKING:
-    import duckdb
     import pandas as pd
+
+    import duckdb
 
 TIMEOUT_MS = 10_000
 """Longest run of one query: a reader holds the store's shared lock, and the ingester waits behind it."""
@@ -84,6 +86,21 @@ def distinct(columns: Sequence[str]) -> list[str]:
         taken.add(name)
         names.append(name)
     return names
+
+
+def sql(query: str, params: Parameters = None, store: str | os.PathLike[str] | None = None) -> Rows:
+    """Run one reading statement over the views of a store, caught up and live; what `spanreel.sql` is.
+
+    `store` defaults to the one that the recorder uses. Raises QueryError (refused, wrong, too slow, too
+    large) and StoreError (no store, newer, busy).
+    """
+    from spanreel.store import resolve
+    from spanreel_exporters.duckdb.reader import DuckReader, locked_down
+
+    check(query)
+    configured = store if store is not None else os.environ.get("SPANREEL_STORE") or None
+    with DuckReader(resolve(None if configured is None else Path(configured))) as reader:
+        return run(locked_down(reader), query, params)
 
 
 def check(query: str) -> None:

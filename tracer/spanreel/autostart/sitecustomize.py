@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - it must be found as the top-level module `sitecustomize`
 """First on PYTHONPATH under `spanreel run`: starts the recorder, after the sitecustomize it stands before."""
 
 from __future__ import annotations

@@ -1,0 +1,196 @@
+"""`spanreel show TRACE`: one trace as a tree."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from spanreel import terminal
+from spanreel.command import Command, add_json, store_path
+from spanreel_exporters.duckdb.reader import DuckReader
+from spanreel_exporters.duckdb.results import SpanDetail, SpanRow, Trace
+
+_COLOURS = {
+    "llm": "magenta",
+    "embedding": "magenta",
+    "retrieval": "cyan",
+    "rerank": "cyan",
+    "tool": "yellow",
+    "agent": "blue",
+    "chain": "green",
+}
+_BODY = 2_000
+
+
+def _configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "trace", metavar="TRACE", help="an id or its beginning, last, last~1 (the one before), last:NAME"
+    )
+    parser.add_argument("--full", action="store_true", help="with inputs and outputs")
+    add_json(parser)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    with DuckReader(store_path(arguments)) as reader:
+        trace = reader.trace(reader.resolve(arguments.trace))
+        wanted = arguments.full or arguments.json
+        details = (
+            {span.span_id: reader.span(span.trace_id, span.span_id) for span in trace.spans} if wanted else {}
+        )
+        notices = list(reader.notices)
+    out = terminal.Terminal()
+    if arguments.json:
+        out.json(_as_json(trace, details))
+    else:
+        _print(out, trace, details)
+    for notice in notices:
+        sys.stderr.write(f"note: {terminal.one_line(notice)}\n")
+    return 0
+
+
+def _as_json(trace: Trace, details: dict[str, SpanDetail]) -> dict[str, Any]:
+    spans = []
+    for span in trace.spans:
+        detail = details[span.span_id]
+        spans.append(
+            {
+                **asdict(span),
+                "duration_ms": span.duration_ms,
+                "input": _parsed(detail.input),
+                "output": _parsed(detail.output),
+                "attributes": _parsed(detail.attributes),
+                "metadata": _parsed(detail.metadata),
+                "documents": [asdict(document) for document in detail.documents],
+            }
+        )
+    return {
+        **asdict(trace.row),
+        "spans": spans,
+        "scores": [asdict(score) for score in trace.scores],
+        "flags": [asdict(flag) for flag in trace.flags],
+    }
+
+
+def _parsed(text: str | None) -> Any:
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _print(out: terminal.Terminal, trace: Trace, details: dict[str, SpanDetail]) -> None:
+    row = trace.row
+    started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.start_ns / 1e9))
+    out.line(f"{out.paint(terminal.one_line(row.name), 'bold')}  {row.trace_id}  {started}")
+    facts = [
+        row.state if row.state != "ended" else row.status,
+        terminal.duration(row.duration_ms),
+        f"{row.span_count:,} spans",
+        f"{row.llm_calls:,} LLM calls",
+    ]
+    if row.input_tokens is not None:
+        facts.append(f"{terminal.count(row.input_tokens)} tokens in, {terminal.count(row.output_tokens)} out")
+    if row.cost_usd is not None:
+        facts.append(terminal.money(row.cost_usd))
+    facts += [f"session {row.session_id}"] if row.session_id else []
+    facts += [f"user {row.user_id}"] if row.user_id else []
+    out.line(out.paint(terminal.one_line("  ".join(facts)), "dim"))
+    labels = [(prefix, span) for prefix, span in _tree(trace.spans)]
+    width = min(
+        max((terminal.display_width(prefix + _label(span)) for prefix, span in labels), default=0), 60
+    )
+    for prefix, span in labels:
+        _print_span(out, prefix, span, width)
+        detail = details.get(span.span_id)
+        if detail is not None:
+            _print_bodies(out, " " * terminal.display_width(prefix), detail)
+    for score in trace.scores:
+        value = score.label if score.value is None else score.value
+        out.line(terminal.one_line(f"score {score.name}: {value}  {score.comment or ''}").rstrip())
+
+
+def _label(span: SpanRow) -> str:
+    return f"{span.kind} {terminal.one_line(span.name, 48)}"
+
+
+def _print_span(out: terminal.Terminal, prefix: str, span: SpanRow, width: int) -> None:
+    label = _label(span)
+    padding = " " * max(width - terminal.display_width(prefix + label), 0)
+    kind, _, name = label.partition(" ")
+    cells = [terminal.duration(span.duration_ms) if span.end_ns is not None else span.state]
+    if span.state not in ("ended", "running"):
+        cells.append(span.state)
+    if span.input_tokens is not None or span.output_tokens is not None:
+        cells.append(f"{terminal.count(span.input_tokens)} > {terminal.count(span.output_tokens)} tok")
+    if span.cost_usd is not None:
+        cells.append(terminal.money(span.cost_usd))
+    elif span.cost_source == "unpriced":
+        cells.append("no price")
+    if span.attempts is not None and span.attempts > 1:
+        cells.append(f"{span.attempts} attempts")
+    if span.document_count:
+        cells.append(f"{span.document_count} documents")
+    line = f"{out.paint(prefix, 'dim')}{out.paint(kind, _COLOURS.get(kind, 'dim'))} {name}{padding}  {'  '.join(cells)}"
+    if span.status == "error":
+        error = terminal.one_line(
+            f"{span.error_type or 'error'}: {span.error_message or ''}".rstrip(": "), 100
+        )
+        line += "  " + out.paint(f"! {error}", "red")
+    out.line(line)
+
+
+def _print_bodies(out: terminal.Terminal, indent: str, detail: SpanDetail) -> None:
+    for name, body in (("in", detail.input), ("out", detail.output)):
+        if body is not None:
+            out.line(f"{indent}  {out.paint(name, 'dim')}: {terminal.one_line(body, _BODY)}")
+
+
+def _tree(spans: list[SpanRow]) -> Iterator[tuple[str, SpanRow]]:
+    """Yield (branch marks, span) from the roots down, each level by start; a loop of parents is cut, not followed."""
+    known = {span.span_id for span in spans}
+    children: dict[str, list[SpanRow]] = {}
+    roots = []
+    for span in sorted(spans, key=lambda one: (one.start_ns, one.seq)):
+        if span.parent_id in known and span.parent_id != span.span_id:
+            children.setdefault(str(span.parent_id), []).append(span)
+        else:
+            roots.append(span)
+    seen: set[str] = set()
+    for root in roots:
+        yield from _branch(root, "", "", children, seen)
+    for span in spans:  # parents in a circle hang from no root
+        if span.span_id not in seen:
+            yield from _branch(span, "", "", children, seen)
+
+
+def _branch(
+    top: SpanRow, mark: str, below: str, children: dict[str, list[SpanRow]], seen: set[str]
+) -> Iterator[tuple[str, SpanRow]]:
+    """Walk without recursion: a trace may be thousands of levels deep."""
+    stack = [(top, mark, below)]
+    while stack:
+        span, prefix, indent = stack.pop()
+        if span.span_id in seen:
+            continue
+        seen.add(span.span_id)
+        yield prefix, span
+        inner = children.get(span.span_id, [])
+        for at in range(len(inner) - 1, -1, -1):
+            last = at == len(inner) - 1
+            stack.append((inner[at], indent + ("└ " if last else "├ "), indent + ("  " if last else "│ ")))
+
+
+COMMAND = Command(
+    summary="show one trace as a tree",
+    description="Show one trace: kind, name, duration, tokens, cost and error of every span.",
+    configure=_configure,
+    run=_run,
+    examples=("spanreel show last", "spanreel show last:answer --full", "spanreel show 4bf92f --json"),
+)
