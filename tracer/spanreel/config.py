@@ -110,68 +110,6 @@ def _redact(_name: str, value: object) -> Any:
     return value
 
 
-_CONFIGURABLE:
-                raise ConfigurationError(_unknown(name))
-            if value is not None:
-                checked[name] = _CONFIGURABLE[name](name, value)
-        return replace(self, **checked)
-
-
-def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, _CONFIGURABLE, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"configure() has no option {name!r}{hint} (options: {', '.join(_CONFIGURABLE)})"
-
-
-def _path(_name: str, value: object) -> Path:
-    return Path(os.fspath(value)).expanduser()  # type: ignore[call-overload, unused-ignore]
-
-
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise ConfigurationError(f"{name} must be a non-empty string, not {value!r}")
-    return value
-
-
-def _choice(options: tuple[str, ...]) -> Callable[[str, object], str]:
-    def check(name: str, value: object) -> str:
-        if value not in options:
-            raise ConfigurationError(f"{name} must be one of {', '.join(options)}, not {value!r}")
-        return str(value)
-
-    return check
-
-
-def _rate(name: str, value: object) -> float:
-    try:
-        rate = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        rate = -1.0
-    if not 0.0 <= rate <= 1.0:
-        raise ConfigurationError(f"{name} must be a number from 0 to 1, not {value!r}")
-    return rate
-
-
-def _flag(name: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ConfigurationError(f"{name} must be True or False, not {value!r}")
-    return value
-
-
-def _processors(name: str, value: object) -> tuple[Any, ...]:
-    items = tuple(value) if isinstance(value, Sequence) else (value,)
-    for item in items:
-        if not (hasattr(item, "on_start") and hasattr(item, "on_end")):
-            raise ConfigurationError(f"{name} takes OpenTelemetry SpanProcessors, not {type(item).__name__}")
-    return items
-
-
-def _redact(name: str, value: object) -> Any:
-    if value is True or value is False or callable(value) or isinstance(value, str | Sequence):
-        return value
-    raise ConfigurationError(f"{name} takes a callable, patterns, field names or False, not {value!r}")
-
-
 _CONFIGURABLE: dict[str, Callable[[str, Any], Any]] = {
     "store": _path,
     "service_name": _text,
