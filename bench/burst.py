@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from bench import child
-from bench.corpus import SMALL, Text, cached
+from bench.corpus import Text, cached
 from bench.report import Measured, Plan
 
 MUST_MB = 20.0
@@ -57,7 +57,7 @@ def burst(plan: Plan) -> Measured:
     from spanreel_exporters.duckdb.reader import DuckReader
 
     count = plan.pick(SPANS, 5_000)
-    corpus = cached(plan.scratch, SMALL)
+    corpus = cached(plan.scratch)
     lost, grown = {}, {}
     for size in (0, BODY):
         with child.scratch(plan.scratch, "burst") as folder:

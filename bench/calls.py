@@ -19,7 +19,7 @@ from typing import Any
 
 from bench import child
 from bench.contestants import Baseline, Function, Ours
-from bench.corpus import SMALL, Text, cached
+from bench.corpus import Text, cached
 from bench.report import Measured, Plan, quantile, ratio
 
 MUST = 0.60
@@ -139,7 +139,7 @@ def main(name: str, corpus: str, store: str, rounds: str, busy: str) -> None:
 
 
 def _ask(plan: Plan, name: str, rounds: int, busy: str = "") -> dict[str, Any]:
-    corpus = cached(plan.scratch, SMALL)
+    corpus = cached(plan.scratch)
     with child.scratch(plan.scratch, "calls") as folder:
         found: dict[str, Any] = child.run("calls", name, corpus, folder / "store", rounds, busy)
         return found

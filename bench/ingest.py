@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from bench import child, workload
-from bench.corpus import FULL, cached
+from bench.corpus import cached
 from bench.report import Measured, Plan
 
 MUST = {1_000: 12_000.0, 10_000: 4_000.0}
@@ -37,7 +37,7 @@ def main(store: str, profile: str = "") -> None:
 
 def ingest(plan: Plan) -> Measured:
     """Spans with 1 kB and 10 kB of input and output together; LLM calls told by API, and seen on the wire."""
-    corpus = cached(plan.scratch, FULL)
+    corpus = cached(plan.scratch)
     rates: dict[tuple[int, str], float] = {}
     holds = []
     for body, spans in SPANS.items():

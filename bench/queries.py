@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import child, workload
-from bench.corpus import FULL, cached
+from bench.corpus import cached
 from bench.report import Measured, Plan, quantile
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def multiply(store: Path, copies: int) -> int:
 def _make(plan: Plan, store: Path, *, body: int, spans: int, copies: int) -> int:
     from spanreel_exporters.duckdb.ingest import catch_up
 
-    corpus = cached(plan.scratch, FULL)
+    corpus = cached(plan.scratch)
     workload.record(store, corpus, body=body, spans=spans // copies, phrase=PHRASE, every=EVERY)
     catch_up(store, timeout=600)
     return multiply(store, copies)

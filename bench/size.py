@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench import child, workload
-from bench.corpus import FULL, cached
+from bench.corpus import cached
 from bench.report import Measured, Plan
 
 MUST_PLAIN, MUST_WIRE = 400.0, 600.0
@@ -31,7 +31,7 @@ def _bytes(store: Path) -> tuple[float, str]:
 def size(plan: Plan) -> Measured:
     """1 kB of natural text a span: told by API, and with the wire bytes of every LLM call kept."""
     spans = plan.pick(SPANS, 5_000)
-    corpus = cached(plan.scratch, FULL)
+    corpus = cached(plan.scratch)
     found: dict[str, float] = {}
     notes = []
     for shape in ("api", "wire", "wire-only"):

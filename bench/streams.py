@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bench import child
-from bench.corpus import SMALL, Text, cached
+from bench.corpus import Text, cached
 from bench.report import Measured, Plan, quantile
 
 MUST_MS = 10.0
@@ -114,7 +114,7 @@ def loop(corpus: str, store: str, seconds: str) -> None:
 def lag(plan: Plan) -> Measured:
     """Run the loop beside the neighbour that writes."""
     seconds = 1.5 if not plan.quick else 0.4
-    corpus = cached(plan.scratch, SMALL)
+    corpus = cached(plan.scratch)
     with child.scratch(plan.scratch, "streams") as folder:
         writer = child.start(
             "streams", "write_disk", folder / "filler", 4 * (seconds + 2 * ITEMS * PAUSE) - 1

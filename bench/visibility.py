@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import child
-from bench.corpus import SMALL, Text, cached
+from bench.corpus import Text, cached
 from bench.report import Measured, Plan, quantile
 
 MUST_S = 1.0
@@ -102,7 +102,7 @@ def read(store: str, seconds: str) -> None:
 def _one(plan: Plan, *, readers: int, keeper: str) -> dict[str, Any]:
     seconds = 8.0 if not plan.quick else 2.0
     whole = seconds + RUNNING_S + 1.5
-    corpus = cached(plan.scratch, SMALL)
+    corpus = cached(plan.scratch)
     with child.scratch(plan.scratch, "visibility") as folder:
         store = folder / "store"
         watcher = child.start("visibility", "watch", store, whole)
