@@ -40,7 +40,8 @@ def price(canonical: Canonical, *, at_ns: int) -> tuple[float | None, str | None
     """(cost in USD, source) of a call made at `at_ns` (ns since the epoch).
 
     Sources: `reported`, `book:genai-prices <version>`, `unpriced` (cost None: the call was billed, nobody
-    knows how much), None (nothing was billed: another kind of span, or a failed call without usage).
+    knows how much), None (nothing was billed: another kind of span, a failed call without usage, or a span that
+    names neither model nor usage, such as a decorated function around the call itself).
     """
     if canonical.cost_usd is not None:
         return canonical.cost_usd, canonical.cost_source or REPORTED
@@ -48,7 +49,8 @@ def price(canonical: Canonical, *, at_ns: int) -> tuple[float | None, str | None
     if not given and not made:
         if canonical.kind not in BILLED_KINDS:
             return None, None
-        nothing = canonical.error_type is not None or (given == 0 or made == 0)
+        named = canonical.response_model or canonical.request_model
+        nothing = named is None or canonical.error_type is not None or given == 0 or made == 0
         return (None, None) if nothing else (None, UNPRICED)
     model = canonical.response_model or canonical.request_model
     if model is None:
@@ -104,7 +106,10 @@ def _rates(provider: str | None, model: str, hour: int) -> tuple[tuple[float, ..
     if any(value is not None and not _is_flat(value) for value in values):
         return None, entry
     fresh = float(values[0] or 0)
-    rates = (fresh, *(float(v if v is not None else d) for v, d in zip(values[1:], (0, fresh, fresh), strict=True)))
+    rates = (
+        fresh,
+        *(float(v if v is not None else d) for v, d in zip(values[1:], (0, fresh, fresh), strict=True)),
+    )
     return tuple(rate / 1e6 for rate in rates), entry
 
 
@@ -130,6 +135,9 @@ def _tiered(entry: Any, counts: tuple[int, int, int, int]) -> float:
     from genai_prices import Usage
 
     usage = Usage(
-        input_tokens=counts[0], output_tokens=counts[1], cache_read_tokens=counts[2], cache_write_tokens=counts[3]
+        input_tokens=counts[0],
+        output_tokens=counts[1],
+        cache_read_tokens=counts[2],
+        cache_write_tokens=counts[3],
     )
     return float(entry.calc_price(usage)["total_price"])
