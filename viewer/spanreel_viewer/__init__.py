@@ -1,5 +1,1 @@
-"""The local viewer: a Streamlit shell around two components that run in the browser."""
-
-from spanreel_viewer.launch import launch
-
-__all__ = ["launch"]
+"""The local viewer: a Streamlit shell around parts that run in the browser; start it with `launch.launch`."""

@@ -15,7 +15,14 @@ from spanreel_viewer import payload, story
 
 if TYPE_CHECKING:
     from spanreel_exporters.duckdb.reader import Reader
-    from spanreel_exporters.duckdb.results import Facet, LossRow, SpanDetail, TracePage, TraceRow, WireExchange
+    from spanreel_exporters.duckdb.results import (
+        Facet,
+        LossRow,
+        SpanDetail,
+        TracePage,
+        TraceRow,
+        WireExchange,
+    )
     from spanreel_viewer.source import Source
 
 RECENT: Final = 1_000
@@ -163,7 +170,11 @@ def _error(detail: SpanDetail, stack: str | None) -> dict[str, Any] | None:
     line = detail.row
     if line.status != "error" and not line.error_type:
         return None
-    return {"type": line.error_type or "error", "message": line.error_message or "", "stacktrace": stack or ""}
+    return {
+        "type": line.error_type or "error",
+        "message": line.error_message or "",
+        "stacktrace": stack or "",
+    }
 
 
 def exchange(one: WireExchange) -> dict[str, Any]:
@@ -176,4 +187,3 @@ def _text(raw: bytes) -> str:
         return raw.decode()
     except UnicodeDecodeError:
         return f"({words.size(len(raw))} of binary data)"
-

@@ -72,11 +72,16 @@ def _endpoint(answer: Callable[[Request], Any]) -> Callable[[Request], Response]
             return _json({"error": str(error)}, 400)
         except QueryError as error:
             several = "several traces" in str(error)
-            return _json({"error": _sentence(error), "hint": "Write more of the id." if several else ""}, 409 if several else 404)
+            return _json(
+                {"error": _sentence(error), "hint": "Write more of the id." if several else ""},
+                409 if several else 404,
+            )
         except (SpanreelError, source.NoSourceError) as error:
             return _json({"error": _sentence(error), "hint": "`spanreel doctor` says more."}, 503)
         except Exception as error:
-            return _json({"error": f"{type(error).__name__}: {error}", "hint": "`spanreel doctor` says more."}, 500)
+            return _json(
+                {"error": f"{type(error).__name__}: {error}", "hint": "`spanreel doctor` says more."}, 500
+            )
 
     return endpoint
 
@@ -153,4 +158,6 @@ def _theme(_request: Request) -> Response:
 
 
 def _page(request: Request) -> Response:
-    return HTMLResponse(shell.page(request.url.path, request.url.query), headers={"cache-control": "no-store"})
+    return HTMLResponse(
+        shell.page(request.url.path, request.url.query), headers={"cache-control": "no-store"}
+    )

@@ -14,7 +14,9 @@ VIEWS = Path(__file__).with_name("views")
 
 def main() -> None:
     """Draw the bar and run the page."""
-    st.set_page_config(page_title="spanreel", page_icon=str(Path(__file__).with_name("assets") / "icon.svg"), layout="wide")
+    st.set_page_config(
+        page_title="spanreel", page_icon=str(Path(__file__).with_name("assets") / "icon.svg"), layout="wide"
+    )
     pages = [
         st.Page(VIEWS / "traces.py", title="Traces", default=True),
         st.Page(VIEWS / "trace.py", title="Trace", url_path="trace", visibility="hidden"),

@@ -31,20 +31,22 @@ def policy(*, inline_scripts: Iterable[str], port: int, hosts: Iterable[str]) ->
         f"ws://{f'[{host}]' if ':' in host else host}:{port}" for host in sorted(hosts) if host != "::1"
     )
     hashes = " ".join(f"'{digest}'" for digest in inline_scripts)
-    return "; ".join([
-        "default-src 'self'",
-        "img-src 'self' data: blob:",
-        "style-src 'self' 'unsafe-inline'",
-        "font-src 'self' data:",
-        f"script-src 'self' blob: 'wasm-unsafe-eval' {hashes}".rstrip(),
-        f"connect-src 'self' {sockets}".rstrip(),
-        "worker-src 'self' blob:",
-        "frame-src 'none'",
-        "frame-ancestors 'none'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "object-src 'none'",
-    ])
+    return "; ".join(
+        [
+            "default-src 'self'",
+            "img-src 'self' data: blob:",
+            "style-src 'self' 'unsafe-inline'",
+            "font-src 'self' data:",
+            f"script-src 'self' blob: 'wasm-unsafe-eval' {hashes}".rstrip(),
+            f"connect-src 'self' {sockets}".rstrip(),
+            "worker-src 'self' blob:",
+            "frame-src 'none'",
+            "frame-ancestors 'none'",
+            "form-action 'self'",
+            "base-uri 'none'",
+            "object-src 'none'",
+        ]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,9 @@ class Gate:
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         given = [value for key, value in query if key == "token"]
         if scope["type"] != "http" or not given or not _same(given[0], self._rules.token or ""):
-            await _refuse(scope, receive, send, 401, "Open the address with the token that `spanreel view` printed.")
+            await _refuse(
+                scope, receive, send, 401, "Open the address with the token that `spanreel view` printed."
+            )
             return
         rest = urlencode([pair for pair in query if pair[0] != "token"])
         location = "/" + scope["path"].lstrip("/\\") + (f"?{rest}" if rest else "")
@@ -159,7 +163,11 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, reaso
 
 async def _answer(send: Send, status: int, text: str, headers: list[tuple[str, str]]) -> None:
     body = text.encode()
-    fixed = [("content-type", "text/plain; charset=utf-8"), ("content-length", str(len(body))), ("cache-control", "no-store")]
+    fixed = [
+        ("content-type", "text/plain; charset=utf-8"),
+        ("content-length", str(len(body))),
+        ("cache-control", "no-store"),
+    ]
     pairs = [(name.encode(), value.encode()) for name, value in [*fixed, *headers]]
     await send({"type": "http.response.start", "status": status, "headers": pairs})
     await send({"type": "http.response.body", "body": body})

@@ -45,13 +45,21 @@ def launch(
     answers (default: print it). Raises LaunchError.
     """
     if host not in LOOPBACK and not token:
-        raise LaunchError(f"{host} can be reached by others: give a token (spanreel view --host {host} --token SECRET).")
+        raise LaunchError(
+            f"{host} can be reached by others: give a token (spanreel view --host {host} --token SECRET)."
+        )
     listener = listen(host, port)
     address = url(host, listener.getsockname()[1], token)
-    place = store if isinstance(store, source.Source) else source.of_store(Path(store).expanduser().absolute())
+    place = (
+        store if isinstance(store, source.Source) else source.of_store(Path(store).expanduser().absolute())
+    )
     try:
         source.use(place)
-        serve(application(host, listener.getsockname()[1], token), listener, lambda: _ready(address, open_browser, announce))
+        serve(
+            application(host, listener.getsockname()[1], token),
+            listener,
+            lambda: _ready(address, open_browser, announce),
+        )
     finally:
         source.use(None)
         listener.close()
@@ -155,7 +163,12 @@ def serve(app: ASGIApp, listener: socket.socket, ready: Callable[[], None]) -> N
                 ready()
 
     settings = uvicorn.Config(
-        app, log_level="error", access_log=False, server_header=False, timeout_graceful_shutdown=1, ws_ping_interval=30
+        app,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+        ws_ping_interval=30,
     )
     server = Server(settings)
     previous = signal.getsignal(signal.SIGINT)

@@ -38,11 +38,17 @@ def _index() -> str:
     html = re.sub(r"<noscript>.*?</noscript>", _NOSCRIPT, html, flags=re.DOTALL)
     html = re.sub(r'<link rel="service-desc"[^>]*>', "", html)
     html = re.sub(r'<link[^>]*rel="preload"[^>]*as="font"[^>]*>', "", html)
-    html = re.sub(r'<link rel="shortcut icon"[^>]*>', '<link rel="icon" href="/assets/icon.svg" type="image/svg+xml">', html)
+    html = re.sub(
+        r'<link rel="shortcut icon"[^>]*>',
+        '<link rel="icon" href="/assets/icon.svg" type="image/svg+xml">',
+        html,
+    )
     return html.replace("<title>Streamlit</title>", "<title>spanreel</title>")
 
 
-_NOSCRIPT: Final = "<noscript>The viewer needs JavaScript. `spanreel show last` prints a trace in the terminal.</noscript>"
+_NOSCRIPT: Final = (
+    "<noscript>The viewer needs JavaScript. `spanreel show last` prints a trace in the terminal.</noscript>"
+)
 
 
 def inline_script_hashes() -> list[str]:
@@ -63,7 +69,9 @@ def page(path: str, query: str) -> str:
     head = ['<script src="/assets/boot.js"></script>']
     head += [f'<link rel="stylesheet" href="/assets/{name}">' for name in STYLES]
     head += [f'<link rel="modulepreload" href="/assets/{name}">' for name in _modules(path)]
-    head += [f'<link rel="modulepreload" crossorigin href="./static/js/{name}">' for name in _component_chunks()]
+    head += [
+        f'<link rel="modulepreload" crossorigin href="./static/js/{name}">' for name in _component_chunks()
+    ]
     head += [f'<link rel="preload" as="fetch" crossorigin href="{url}">' for url in _first_data(path, query)]
     html = _index().replace("<head>", "<head>" + "".join(head), 1)
     return html.replace('<div id="root"></div>', _CURTAIN + '<div id="root"></div>', 1)
@@ -88,8 +96,7 @@ def _modules(path: str) -> tuple[str, ...]:
         seen.append(name)
         source = root.joinpath(*name.split("/")).read_text(encoding="utf-8")
         folder = Path(name).parent
-        for target in _IMPORT.findall(source):
-            waiting.append(_resolve(folder, target))
+        waiting += [_resolve(folder, target) for target in _IMPORT.findall(source)]
     return tuple(seen)
 
 

@@ -178,7 +178,7 @@ def _slow(columns: Mapping[str, list[Any]], kinds: Sequence[str]) -> dict[str, A
         return None
 
     def weight(kind: str) -> float:
-        return sum(columns["wait"][place] for place in waits[kind])
+        return float(sum(columns["wait"][place] for place in waits[kind]))
 
     kind = max(sorted(waits), key=weight)
     longest = max(waits[kind], key=lambda place: (columns["wait"][place], -place))

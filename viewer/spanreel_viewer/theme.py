@@ -110,12 +110,14 @@ def css() -> str:
         for family, file, span in FONTS
     ]
     light, dark = _variables("light"), _variables("dark")
-    return "\n".join([
-        *faces,
-        f":root{{--sr-sans:{SANS};--sr-mono:{MONO};{light}}}",
-        f"@media (prefers-color-scheme: dark){{:root:not([data-theme=light]){{{dark}}}}}",
-        f":root[data-theme=dark]{{{dark}}}",
-    ])
+    return "\n".join(
+        [
+            *faces,
+            f":root{{--sr-sans:{SANS};--sr-mono:{MONO};{light}}}",
+            f"@media (prefers-color-scheme: dark){{:root:not([data-theme=light]){{{dark}}}}}",
+            f":root[data-theme=dark]{{{dark}}}",
+        ]
+    )
 
 
 def streamlit_options() -> dict[str, str | int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import streamlit as st
+from streamlit.components.v2 import component
 
 if TYPE_CHECKING:
     from streamlit.components.v2.types import ComponentRenderer
@@ -24,7 +24,7 @@ export default async function (context) {{
 
 
 def _register(name: str, module: str) -> ComponentRenderer:
-    return st.components.v2.component(
+    return component(
         f"spanreel_{name}", html="<div></div>", js=_LOADER.format(module=module), isolate_styles=False
     )
 

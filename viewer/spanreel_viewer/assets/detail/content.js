@@ -10,6 +10,9 @@ import { usage } from "./usage.js";
 
 /** @typedef {import("./chat.js").Links} Links */
 
+/** @type {Record<string, string>} */
+const FINISH = { tool_call: "asks for a tool", tool_calls: "asks for a tool", length: "cut at its limit", max_tokens: "cut at its limit", content_filter: "held back by a content filter" };
+
 /** @param {any} body answer of /api/span @param {Links} links @returns {HTMLElement[]} */
 export function content(body, links) {
   const { span } = body;
@@ -38,7 +41,7 @@ function inputOutput(body, links) {
   const out = [];
   if (isConversation(input.value)) out.push(section("Conversation", { note: plural(input.value.length, "message"), copy: () => body.input }, conversation(input.value)));
   else if (body.input != null) out.push(section(span.kind === "tool" ? "Arguments" : "Input", { copy: () => copied(input) }, plain(input)));
-  if (isConversation(output.value)) out.push(section("Answer", { note: span.finish_reason && span.finish_reason !== "stop" ? span.finish_reason : null, copy: () => body.output }, conversation(output.value, { output: true, links })));
+  if (isConversation(output.value)) out.push(section("Answer", { note: FINISH[span.finish_reason] ?? null, copy: () => body.output }, conversation(output.value, { output: true, links })));
   else if (body.documents?.length) out.push(section("Documents", { note: plural(body.documents.length, "document") }, documents(body.documents)));
   else if (body.output != null) out.push(section(span.kind === "tool" ? "Result" : "Output", { copy: () => copied(output) }, plain(output)));
   if (body.documents?.length && isConversation(output.value)) out.push(section("Documents", { note: plural(body.documents.length, "document") }, documents(body.documents)));

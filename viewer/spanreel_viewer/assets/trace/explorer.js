@@ -1,5 +1,6 @@
 // The trace page's state and moves: what is selected, folded, filtered, and what follows from it.
 import { fill, h } from "../dom.js";
+import { duration } from "../format.js";
 import { Pane } from "../detail/pane.js";
 import { drawHead } from "./head.js";
 import * as m from "./model.js";
@@ -62,6 +63,7 @@ export class Explorer {
     const keptId = again && old ? old.model.id[old.selected] : spanId;
     this.traceId = payload.trace.trace_id;
     this.payload = payload;
+    this.shownAt = performance.now();
     const folded = again && old ? new Set([...old.folded].map((place) => model.place.get(old.model.id[place]) ?? -1)) : m.firstFolds(model, OPEN_ROWS);
     const whole = !again || !old || old.window.to - old.window.from >= old.model.total * 0.999;
     this.tree.view = {
@@ -86,6 +88,21 @@ export class Explorer {
     this.tree.draw();
     this.tree.resized();
     if (!again) requestAnimationFrame(() => this.settle());
+  }
+
+  /** What runs grows, also while nothing new was recorded. */
+  grow() {
+    const { view } = this.tree;
+    if (!view || !this.payload) return;
+    const { model } = view;
+    const now = this.payload.spans.now + performance.now() - this.shownAt;
+    const whole = view.window.from === 0 && view.window.to >= model.total;
+    for (let i = 0; i < model.length; i++) if (model.flags[i] & m.RUNNING) model.end[i] = Math.max(now, model.start[i]);
+    model.total = Math.max(model.total, now);
+    if (whole) view.window = { from: 0, to: model.total };
+    const total = this.head.querySelector(".sr-fact b");
+    if (total) total.textContent = duration(model.total);
+    this.tree.later();
   }
 
   /** Once the head has its height, the selected row is still in view. */

@@ -20,7 +20,7 @@ export function drawHead(host, payload, model, hooks) {
       h("span.sr-id", { title: trace.trace_id }, trace.trace_id.slice(0, 8), copyButton(() => trace.trace_id, "Copy the trace id")),
       state(trace),
       h("div.sr-facts", null,
-        fact(duration(trace.state === "running" ? model.total : trace.duration_ms), "", "Duration"),
+        fact(duration(trace.state === "ended" ? trace.duration_ms : model.total), "", "Duration"),
         fact(count(trace.span_count), trace.span_count === 1 ? "span" : "spans"),
         fact(tokens == null ? null : count(tokens), "tokens", `${count(trace.input_tokens)} in, ${count(trace.output_tokens)} out`),
         trace.unpriced_calls > 0 && trace.cost_usd == null

@@ -53,6 +53,7 @@ class Page {
   async open(id, spanId) {
     this.id = id;
     this.watch?.stop();
+    clearInterval(this.growing);
     if (!id) return this.state("none", "No trace is named", "The address needs a trace: /trace?trace=ID. Choose one from the list.");
     const slow = window.setTimeout(() => this.loading(), this.explorer ? 250 : 0);
     try {
@@ -92,9 +93,12 @@ class Page {
   /** While spans run, look for more of them. @param {any} payload */
   grow(payload) {
     this.watch?.stop();
+    clearInterval(this.growing);
     if (payload.trace.state !== "running") return;
     this.watch = new Watch(() => this.again());
     this.watch.token = payload.token ?? null;
+    clearInterval(this.growing);
+    this.growing = window.setInterval(() => this.explorer?.grow(), 1000);
   }
 
   async again() {
@@ -145,6 +149,7 @@ class Page {
 
   close() {
     this.watch?.stop();
+    clearInterval(this.growing);
     this.unbind();
     window.removeEventListener("popstate", this.moved);
     window.removeEventListener("spanreel:theme", this.themed);

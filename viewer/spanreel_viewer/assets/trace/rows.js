@@ -162,6 +162,7 @@ export class Rows {
     s.label.style.visibility = inView ? "visible" : "hidden";
     s.label.style.color = inside ? `var(--sr-ink-${model.kind[place]}, var(--sr-ink-span))` : "";
     s.label.classList.toggle("sr-inside", inside);
+    s.label.classList.toggle("sr-on-pattern", inside && (model.flags[place] & (RUNNING | INTERRUPTED | ABANDONED)) !== 0);
   }
 }
 

@@ -1,10 +1,11 @@
-"""Serves the fixture store for the browser tests: `python serve.py [--empty] [--token T]`; prints the URL."""
+"""Serves the fixture store for the browser tests: `python viewer_serve.py [--empty] [--token T]`; prints the URL."""
 
 from __future__ import annotations
 
 import argparse
 
-import fixture_reader as fixture
+import viewer_fixture as fixture
+
 from spanreel_viewer.launch import launch
 
 

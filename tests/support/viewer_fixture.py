@@ -49,13 +49,23 @@ class Writer:
         self.spans: list[SpanRow] = []
         self.bodies: dict[str, Body] = {}
 
-    def span(self, name: str, kind: str, begin: float, end: float | None, parent: str | None = None, *, body: Body | None = None, **columns: Any) -> str:
+    def span(
+        self,
+        name: str,
+        kind: str,
+        begin: float,
+        end: float | None,
+        parent: str | None = None,
+        *,
+        body: Body | None = None,
+        **columns: Any,
+    ) -> str:
         """Add a span; returns its id."""
         number = len(self.spans)
         span_id = f"{number + 1:04x}{self.trace_id[:12]}"
         state = columns.pop("state", "ended" if end is not None else "running")
         row = SpanRow(**{
-            **dict.fromkeys(SpanRow.__dataclass_fields__),  # type: ignore[arg-type]
+            **dict.fromkeys(SpanRow.__dataclass_fields__),
             "seq": number, "trace_id": self.trace_id, "span_id": span_id, "parent_id": parent, "foreign_parent": False,
             "name": name, "kind": kind, "state": state, "status": "ok",
             "start_ns": self.start_ns + round(begin * 1e6), "end_ns": None if end is None else self.start_ns + round(end * 1e6),
@@ -71,16 +81,43 @@ def text_message(role: str, text: str) -> dict[str, Any]:
     return {"role": role, "parts": [{"type": "text", "content": text}]}
 
 
-def chat(question: str, answer: str, *, system: str = "You are a support agent. Answer only from the documents you are given.", call: str | None = None) -> Body:
+def chat(
+    question: str,
+    answer: str,
+    *,
+    system: str = "You are a support agent. Answer only from the documents you are given.",
+    call: str | None = None,
+) -> Body:
     """A model call in the convention's shape; with `call` the model asks for that tool."""
     given = [text_message("system", system), text_message("user", question)]
     parts: list[dict[str, Any]] = [{"type": "text", "content": answer}] if answer else []
     if call:
-        parts.append({"type": "tool_call", "id": "call_1", "name": call, "arguments": {"order_id": "A-1042", "reason": "changed mind"}})
+        parts.append(
+            {
+                "type": "tool_call",
+                "id": "call_1",
+                "name": call,
+                "arguments": {"order_id": "A-1042", "reason": "changed mind"},
+            }
+        )
     said = [{"role": "assistant", "parts": parts, "finish_reason": "tool_call" if call else "stop"}]
-    response = {"id": "chatcmpl-9x", "object": "chat.completion", "choices": [{"index": 0, "message": {"role": "assistant", "content": answer}}]}
-    meta = {"protocol": "openai.chat", "method": "POST", "url": "https://api.openai.com/v1/chat/completions", "status": 200}
-    wire = WireExchange(0, meta, json.dumps({"model": "gpt-4.1", "messages": given, "stream": False}).encode(), json.dumps(response).encode())
+    response = {
+        "id": "chatcmpl-9x",
+        "object": "chat.completion",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": answer}}],
+    }
+    meta = {
+        "protocol": "openai.chat",
+        "method": "POST",
+        "url": "https://api.openai.com/v1/chat/completions",
+        "status": 200,
+    }
+    wire = WireExchange(
+        0,
+        meta,
+        json.dumps({"model": "gpt-4.1", "messages": given, "stream": False}).encode(),
+        json.dumps(response).encode(),
+    )
     return Body(
         json.dumps(given), json.dumps(said),
         {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4.1", "gen_ai.request.temperature": 0.2, "server.address": "api.openai.com", "gen_ai.response.id": "chatcmpl-9x"},
@@ -88,7 +125,9 @@ def chat(question: str, answer: str, *, system: str = "You are a support agent. 
     )  # fmt: skip
 
 
-def llm(input_tokens: int, output_tokens: int, ttft: float, model: str = "gpt-4.1", **more: Any) -> dict[str, Any]:
+def llm(
+    input_tokens: int, output_tokens: int, ttft: float, model: str = "gpt-4.1", **more: Any
+) -> dict[str, Any]:
     """The columns of a model call."""
     return {
         "provider": "openai", "request_model": model, "response_model": f"{model}-2025-04-14", "finish_reason": "stop",
@@ -108,20 +147,126 @@ def support(trace_id: str, start_ns: int, *, question: str, answer: str, scale: 
     """A run of the support desk that went well, with a caught failure on the way."""
     w = Writer(trace_id, start_ns)
     s = scale
-    root = w.span("support_agent.answer", "agent", 0, 7420 * s, session_id="s-2041", body=Body(json.dumps({"question": question, "customer": "c-881"}), json.dumps(answer)))
-    plan = w.span("plan", "chain", 4 * s, 1490 * s, root, body=Body(json.dumps({"question": question}), json.dumps(["retrieve", "look up the order", "answer"])))
-    w.span("chat gpt-4.1-mini", "llm", 12 * s, 1480 * s, plan, body=chat(question, "1. retrieve the refund policy\n2. look up the order\n3. answer"), **llm(612, 74, 402, "gpt-4.1-mini", cache_read_tokens=512))
-    found = w.span("search_docs", "retrieval", 1495 * s, 1980 * s, root, document_count=3, body=Body(json.dumps({"query": "refund window annual plan", "top_k": 3}), None, {"spanreel.index": "handbook"}, DOCS))
-    w.span("text-embedding-3-small", "embedding", 1500 * s, 1640 * s, found, input_tokens=9, cost_usd=0.0000002, cost_source="book:2026-11", body=Body(json.dumps(["refund window annual plan"]), json.dumps([[round(0.001 * i, 4) for i in range(1536)]])))
-    w.span("rerank", "rerank", 1650 * s, 1975 * s, found, body=Body(json.dumps({"documents": 20}), json.dumps({"kept": 3})))
-    step = w.span("act", "chain", 1985 * s, 4820 * s, root)
-    w.span("chat gpt-4.1", "llm", 1990 * s, 3560 * s, step, body=chat(question, "", call="lookup_order"), **llm(1841, 38, 611, finish_reason="tool_call"))
-    w.span(
-        "lookup_order", "tool", 3565 * s, 3984 * s, step, status="error", tool_name="lookup_order", error_type="TimeoutError", error_message="orders-db did not answer within 400 ms",
-        body=Body(json.dumps({"order_id": "A-1042"}), None, {"exception.stacktrace": 'Traceback (most recent call last):\n  File "/app/desk/tools.py", line 41, in lookup_order\n    row = orders.get(order_id, timeout=0.4)\n  File "/app/desk/orders.py", line 17, in get\n    raise TimeoutError("orders-db did not answer within 400 ms")\nTimeoutError: orders-db did not answer within 400 ms\n'}),
+    root = w.span(
+        "support_agent.answer",
+        "agent",
+        0,
+        7420 * s,
+        session_id="s-2041",
+        body=Body(json.dumps({"question": question, "customer": "c-881"}), json.dumps(answer)),
     )
-    w.span("lookup_order", "tool", 4190 * s, 4812 * s, step, tool_name="lookup_order", body=Body(json.dumps({"order_id": "A-1042"}), json.dumps({"order_id": "A-1042", "plan": "annual", "bought": "2026-11-03", "paid": 288.0, "channel": "direct", "items": [{"sku": "PLAN-Y", "qty": 1}]})))
-    w.span("check_scope", "guardrail", 4826 * s, 4861 * s, root, body=Body(json.dumps({"text": question}), json.dumps(True)))
+    plan = w.span(
+        "plan",
+        "chain",
+        4 * s,
+        1490 * s,
+        root,
+        body=Body(
+            json.dumps({"question": question}), json.dumps(["retrieve", "look up the order", "answer"])
+        ),
+    )
+    w.span(
+        "chat gpt-4.1-mini",
+        "llm",
+        12 * s,
+        1480 * s,
+        plan,
+        body=chat(question, "1. retrieve the refund policy\n2. look up the order\n3. answer"),
+        **llm(612, 74, 402, "gpt-4.1-mini", cache_read_tokens=512),
+    )
+    found = w.span(
+        "search_docs",
+        "retrieval",
+        1495 * s,
+        1980 * s,
+        root,
+        document_count=3,
+        body=Body(
+            json.dumps({"query": "refund window annual plan", "top_k": 3}),
+            None,
+            {"spanreel.index": "handbook"},
+            DOCS,
+        ),
+    )
+    w.span(
+        "text-embedding-3-small",
+        "embedding",
+        1500 * s,
+        1640 * s,
+        found,
+        input_tokens=9,
+        cost_usd=0.0000002,
+        cost_source="book:2026-11",
+        body=Body(
+            json.dumps(["refund window annual plan"]),
+            json.dumps([[round(0.001 * i, 4) for i in range(1536)]]),
+        ),
+    )
+    w.span(
+        "rerank",
+        "rerank",
+        1650 * s,
+        1975 * s,
+        found,
+        body=Body(json.dumps({"documents": 20}), json.dumps({"kept": 3})),
+    )
+    step = w.span("act", "chain", 1985 * s, 4820 * s, root)
+    w.span(
+        "chat gpt-4.1",
+        "llm",
+        1990 * s,
+        3560 * s,
+        step,
+        body=chat(question, "", call="lookup_order"),
+        **llm(1841, 38, 611, finish_reason="tool_call"),
+    )
+    w.span(
+        "lookup_order",
+        "tool",
+        3565 * s,
+        3984 * s,
+        step,
+        status="error",
+        tool_name="lookup_order",
+        error_type="TimeoutError",
+        error_message="orders-db did not answer within 400 ms",
+        body=Body(
+            json.dumps({"order_id": "A-1042"}),
+            None,
+            {
+                "exception.stacktrace": 'Traceback (most recent call last):\n  File "/app/desk/tools.py", line 41, in lookup_order\n    row = orders.get(order_id, timeout=0.4)\n  File "/app/desk/orders.py", line 17, in get\n    raise TimeoutError("orders-db did not answer within 400 ms")\nTimeoutError: orders-db did not answer within 400 ms\n'
+            },
+        ),
+    )
+    w.span(
+        "lookup_order",
+        "tool",
+        4190 * s,
+        4812 * s,
+        step,
+        tool_name="lookup_order",
+        body=Body(
+            json.dumps({"order_id": "A-1042"}),
+            json.dumps(
+                {
+                    "order_id": "A-1042",
+                    "plan": "annual",
+                    "bought": "2026-11-03",
+                    "paid": 288.0,
+                    "channel": "direct",
+                    "items": [{"sku": "PLAN-Y", "qty": 1}],
+                }
+            ),
+        ),
+    )
+    w.span(
+        "check_scope",
+        "guardrail",
+        4826 * s,
+        4861 * s,
+        root,
+        body=Body(json.dumps({"text": question}), json.dumps(True)),
+    )
     last = chat(question, answer)
     last.input = json.dumps([
         text_message("system", "You are a support agent. Answer only from the documents you are given. " * 9),
@@ -131,18 +276,64 @@ def support(trace_id: str, start_ns: int, *, question: str, answer: str, scale: 
         {"role": "assistant", "parts": [{"type": "reasoning", "content": "The order is direct, so the 30 days hold. Resellers are another matter."}, {"type": "tool_call", "id": "call_1", "name": "lookup_order", "arguments": {"order_id": "A-1042", "reason": "changed mind"}}]},
         {"role": "tool", "parts": [{"type": "tool_call_response", "id": "call_1", "response": {"plan": "annual", "bought": "2026-11-03", "paid": 288.0, "channel": "direct"}}]},
     ])  # fmt: skip
-    w.span("chat gpt-4.1", "llm", 4868 * s, 7370 * s, root, body=last, **llm(2904, 412, 547, cache_read_tokens=1792, reasoning_tokens=128, attempts=2))
-    w.span("grade", "evaluator", 7374 * s, 7412 * s, root, body=Body(json.dumps({"answer": answer}), json.dumps({"grounded": 0.82})))
+    w.span(
+        "chat gpt-4.1",
+        "llm",
+        4868 * s,
+        7370 * s,
+        root,
+        body=last,
+        **llm(2904, 412, 547, cache_read_tokens=1792, reasoning_tokens=128, attempts=2),
+    )
+    w.span(
+        "grade",
+        "evaluator",
+        7374 * s,
+        7412 * s,
+        root,
+        body=Body(json.dumps({"answer": answer}), json.dumps({"grounded": 0.82})),
+    )
     return w
 
 
 def failing(trace_id: str, start_ns: int) -> Writer:
     """A run whose failure reached the root."""
     w = Writer(trace_id, start_ns)
-    error = {"status": "error", "error_type": "openai.RateLimitError", "error_message": "Error code: 429 - Rate limit reached for gpt-4.1 in organization org-1 on tokens per min"}
-    root = w.span("support_agent.answer", "agent", 0, 2210, session_id="s-2042", **error, body=Body(json.dumps({"question": "Can I move my licence to another machine?"})))
-    w.span("search_docs", "retrieval", 5, 310, root, document_count=3, body=Body(json.dumps({"query": "move licence"}), None, {}, DOCS))
-    w.span("chat gpt-4.1", "llm", 320, 2200, root, provider="openai", request_model="gpt-4.1", attempts=3, **error, body=Body(json.dumps([text_message("user", "Can I move my licence to another machine?")])))
+    error = {
+        "status": "error",
+        "error_type": "openai.RateLimitError",
+        "error_message": "Error code: 429 - Rate limit reached for gpt-4.1 in organization org-1 on tokens per min",
+    }
+    root = w.span(
+        "support_agent.answer",
+        "agent",
+        0,
+        2210,
+        session_id="s-2042",
+        **error,
+        body=Body(json.dumps({"question": "Can I move my licence to another machine?"})),
+    )
+    w.span(
+        "search_docs",
+        "retrieval",
+        5,
+        310,
+        root,
+        document_count=3,
+        body=Body(json.dumps({"query": "move licence"}), None, {}, DOCS),
+    )
+    w.span(
+        "chat gpt-4.1",
+        "llm",
+        320,
+        2200,
+        root,
+        provider="openai",
+        request_model="gpt-4.1",
+        attempts=3,
+        **error,
+        body=Body(json.dumps([text_message("user", "Can I move my licence to another machine?")])),
+    )
     return w
 
 
@@ -151,7 +342,14 @@ def running(trace_id: str, start_ns: int) -> Writer:
     w = Writer(trace_id, start_ns)
     root = w.span("nightly_report", "chain", 0, None, body=Body(json.dumps({"day": "2026-11-24"})))
     w.span("collect", "tool", 10, 900, root)
-    w.span("chat llama-3.3-70b", "llm", 905, 1800, root, **llm(220, 40, 200, "llama-3.3-70b", provider="ollama", cost_usd=None, cost_source="unpriced"))
+    w.span(
+        "chat llama-3.3-70b",
+        "llm",
+        905,
+        1800,
+        root,
+        **llm(220, 40, 200, "llama-3.3-70b", provider="ollama", cost_usd=None, cost_source="unpriced"),
+    )
     w.span("chat llama-3.3-70b", "llm", 1810, None, root, provider="ollama", request_model="llama-3.3-70b")
     return w
 
@@ -159,8 +357,19 @@ def running(trace_id: str, start_ns: int) -> Writer:
 def broken(trace_id: str, start_ns: int) -> Writer:
     """A run whose process died, with a parent that was never recorded and one of another tracer."""
     w = Writer(trace_id, start_ns)
-    root = w.span("GET /ask", "chain", 0, None, "f" * 16, state="interrupted", foreign_parent=True, body=Body(json.dumps({"path": "/ask"})))
-    w.span("chat gpt-4.1", "llm", 40, None, root, state="interrupted", provider="openai", request_model="gpt-4.1")
+    root = w.span(
+        "GET /ask",
+        "chain",
+        0,
+        None,
+        "f" * 16,
+        state="interrupted",
+        foreign_parent=True,
+        body=Body(json.dumps({"path": "/ask"})),
+    )
+    w.span(
+        "chat gpt-4.1", "llm", 40, None, root, state="interrupted", provider="openai", request_model="gpt-4.1"
+    )
     w.span("orphan_step", "tool", 60, 90, "e" * 16)
     return w
 
@@ -171,10 +380,54 @@ HOSTILE = '<script>window.__owned=1</script><img src="http://evil.example/x.png"
 def hostile(trace_id: str, start_ns: int) -> Writer:
     """Markup in every place that text can stand, and binary data."""
     w = Writer(trace_id, start_ns)
-    root = w.span(HOSTILE, "chain", 0, 900, session_id=HOSTILE, body=Body(json.dumps({"question": HOSTILE}), json.dumps({"answer": HOSTILE, HOSTILE: [HOSTILE]}), {HOSTILE: HOSTILE}))
-    seen = [{"role": "user", "parts": [{"type": "text", "content": HOSTILE}, {"type": "image", "data": PIXEL * 4}]}]
-    w.span("chat gpt-4.1", "llm", 10, 700, root, status="error", error_type="<b>Boom</b>", error_message=HOSTILE, body=Body(json.dumps(seen), json.dumps([text_message("assistant", HOSTILE)]), {"exception.stacktrace": HOSTILE}), **llm(10, 10, 5))
-    w.span("search", "retrieval", 710, 890, root, document_count=1, body=Body(json.dumps({"query": HOSTILE}), None, {}, [DocumentRow(0, HOSTILE, 1.0, HOSTILE, json.dumps({HOSTILE: HOSTILE}))]))
+    root = w.span(
+        HOSTILE,
+        "chain",
+        0,
+        900,
+        session_id=HOSTILE,
+        body=Body(
+            json.dumps({"question": HOSTILE}),
+            json.dumps({"answer": HOSTILE, HOSTILE: [HOSTILE]}),
+            {HOSTILE: HOSTILE},
+        ),
+    )
+    seen = [
+        {
+            "role": "user",
+            "parts": [{"type": "text", "content": HOSTILE}, {"type": "image", "data": PIXEL * 4}],
+        }
+    ]
+    w.span(
+        "chat gpt-4.1",
+        "llm",
+        10,
+        700,
+        root,
+        status="error",
+        error_type="<b>Boom</b>",
+        error_message=HOSTILE,
+        body=Body(
+            json.dumps(seen),
+            json.dumps([text_message("assistant", HOSTILE)]),
+            {"exception.stacktrace": HOSTILE},
+        ),
+        **llm(10, 10, 5),
+    )
+    w.span(
+        "search",
+        "retrieval",
+        710,
+        890,
+        root,
+        document_count=1,
+        body=Body(
+            json.dumps({"query": HOSTILE}),
+            None,
+            {},
+            [DocumentRow(0, HOSTILE, 1.0, HOSTILE, json.dumps({HOSTILE: HOSTILE}))],
+        ),
+    )
     return w
 
 
@@ -183,7 +436,13 @@ def agent(trace_id: str, start_ns: int, count: int) -> Writer:
     rng = random.Random(count)
     w = Writer(trace_id, start_ns)
     clock = 0.0
-    root = w.span("support_agent.run", "agent", 0, 1, body=Body(json.dumps({"question": "Work through the backlog."}), json.dumps("The backlog is empty.")))
+    root = w.span(
+        "support_agent.run",
+        "agent",
+        0,
+        1,
+        body=Body(json.dumps({"question": "Work through the backlog."}), json.dumps("The backlog is empty.")),
+    )
     turn = 0
     while len(w.spans) < count:
         turn += 1
@@ -194,14 +453,37 @@ def agent(trace_id: str, start_ns: int, count: int) -> Writer:
                 break
             at = clock
             chain = w.span(f"step {step}", "chain", at, at + 1, head)
-            for kind, name, least, most in (("llm", "chat gpt-4.1", 400, 3000), ("retrieval", "vector_search", 60, 600), ("tool", "http_get", 40, 500), ("tool", "sql_query", 20, 700)):
+            for kind, name, least, most in (
+                ("llm", "chat gpt-4.1", 400, 3000),
+                ("retrieval", "vector_search", 60, 600),
+                ("tool", "http_get", 40, 500),
+                ("tool", "sql_query", 20, 700),
+            ):
                 if len(w.spans) >= count:
                     break
                 long = rng.uniform(least, most)
-                more: dict[str, Any] = llm(rng.randrange(300, 5000), rng.randrange(20, 900), long * rng.uniform(0.15, 0.5)) if kind == "llm" else {}
+                more: dict[str, Any] = (
+                    llm(rng.randrange(300, 5000), rng.randrange(20, 900), long * rng.uniform(0.15, 0.5))
+                    if kind == "llm"
+                    else {}
+                )
                 if rng.random() < 0.023:
-                    more |= {"status": "error", "error_type": "HTTPError", "error_message": "503 from upstream"}
-                w.span(name, kind, clock, clock + long, chain, body=chat("Which ticket is next?", f"Ticket {len(w.spans)}.") if kind == "llm" else Body(json.dumps({"n": len(w.spans)}), json.dumps("done")), **more)
+                    more |= {
+                        "status": "error",
+                        "error_type": "HTTPError",
+                        "error_message": "503 from upstream",
+                    }
+                w.span(
+                    name,
+                    kind,
+                    clock,
+                    clock + long,
+                    chain,
+                    body=chat("Which ticket is next?", f"Ticket {len(w.spans)}.")
+                    if kind == "llm"
+                    else Body(json.dumps({"n": len(w.spans)}), json.dumps("done")),
+                    **more,
+                )
                 clock += long + 2
             _end(w, chain, clock)
         _end(w, head, clock)
@@ -228,16 +510,31 @@ class FixtureReader:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def traces(self, *, text: str | None = None, status: str | None = None, state: str | None = None, model: str | None = None, kind: str | None = None, limit: int = 50, offset: int = 0, **_: Any) -> TracePage:
+    def traces(
+        self,
+        *,
+        text: str | None = None,
+        status: str | None = None,
+        state: str | None = None,
+        model: str | None = None,
+        kind: str | None = None,
+        limit: int = 50,
+        offset: int = 0,
+        **_: Any,
+    ) -> TracePage:
         def passes(row: TraceRow) -> bool:
-            said = " ".join(filter(None, [row.name, row.input_preview, row.output_preview, row.error_message])).lower()
+            said = " ".join(
+                filter(None, [row.name, row.input_preview, row.output_preview, row.error_message])
+            ).lower()
             return (
                 (not text or text.lower() in said) and (not status or row.status == status) and (not state or row.state == state)
                 and (not model or model in row.models) and (not kind or kind in row.kinds)
             )  # fmt: skip
 
         rows = [row for row in self._store.rows() if passes(row)]
-        return TracePage(rows[offset : offset + limit], len(rows), total_is_exact=True, limit=limit, offset=offset)
+        return TracePage(
+            rows[offset : offset + limit], len(rows), total_is_exact=True, limit=limit, offset=offset
+        )
 
     def facets(self) -> Facets:
         rows = self._store.rows()
@@ -255,7 +552,11 @@ class FixtureReader:
         found = [t for t in self._store.writers if t.startswith(name)]
         if len(found) == 1:
             return found[0]
-        raise QueryError(f"{name!r} is the beginning of several traces" if found else f"there is no trace {name!r} in the fixture")
+        raise QueryError(
+            f"{name!r} is the beginning of several traces"
+            if found
+            else f"there is no trace {name!r} in the fixture"
+        )
 
     def trace(self, trace_id: str) -> Trace:
         w = self._writer(trace_id)
@@ -272,8 +573,22 @@ class FixtureReader:
         if row is None:
             raise QueryError(f"there is no span {span_id!r} in trace {trace_id}")
         body = w.bodies[span_id]
-        wire = [WireSummary(one.attempt, "utf-8", one.meta, len(one.request), len(one.response)) for one in body.wire]
-        return SpanDetail(row, body.input, body.output, json.dumps(body.attributes), None, "spanreel", body.documents, wire, [], [])
+        wire = [
+            WireSummary(one.attempt, "utf-8", one.meta, len(one.request), len(one.response))
+            for one in body.wire
+        ]
+        return SpanDetail(
+            row,
+            body.input,
+            body.output,
+            json.dumps(body.attributes),
+            None,
+            "spanreel",
+            body.documents,
+            wire,
+            [],
+            [],
+        )
 
     def wire(self, trace_id: str, span_id: str) -> list[WireExchange]:
         return self._writer(trace_id).bodies[span_id].wire
@@ -360,7 +675,15 @@ def standard(*, many: int = 40, sizes: tuple[int, ...] = (50, 1000, 10_000)) -> 
     store = Store()
     for number in range(many):
         question, answer = QUESTIONS[number % len(QUESTIONS)]
-        store.add(support(trace_id(number), EPOCH_NS - number * 61 * 10**9, question=question, answer=answer, scale=0.4 + (number * 7 % 11) / 8))
+        store.add(
+            support(
+                trace_id(number),
+                EPOCH_NS - number * 61 * 10**9,
+                question=question,
+                answer=answer,
+                scale=0.4 + (number * 7 % 11) / 8,
+            )
+        )
     store.add(failing("fa11" + trace_id(900)[4:], EPOCH_NS + 20 * 10**9))
     store.add(running("aa00" + trace_id(901)[4:], EPOCH_NS + 30 * 10**9))
     store.add(broken("b0b0" + trace_id(902)[4:], EPOCH_NS + 10 * 10**9))

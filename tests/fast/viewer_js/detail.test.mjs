@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { foldedRange, isConversation, loose, messages, paired } from "../../../viewer/spanreel_viewer/assets/detail/messages.js";
+import { base64 } from "../../../viewer/spanreel_viewer/assets/detail/text.js";
+import { Exact, parse, stringify } from "../../../viewer/spanreel_viewer/assets/detail/json.js";
+import { parts } from "../../../viewer/spanreel_viewer/assets/detail/usage.js";
+import { fromAddress, isAsking } from "../../../viewer/spanreel_viewer/assets/list/filters.js";
+import { Pages } from "../../../viewer/spanreel_viewer/assets/list/pages.js";
+
+test("the convention's and a provider's messages become one shape", () => {
+  const ours = [{ role: "assistant", parts: [{ type: "text", content: "hi" }, { type: "tool_call", id: "1", name: "f", arguments: { a: 1 } }] }];
+  const theirs = [{ role: "assistant", content: "hi", tool_calls: [{ id: "1", function: { name: "f", arguments: '{"a":1}' } }] }];
+  assert.deepEqual(messages(ours)[0].parts, messages(theirs)[0].parts);
+  assert.equal(isConversation([{ role: "user" }]), true);
+  for (const not of [null, [], "x", [{ a: 1 }], { role: "user" }]) assert.equal(isConversation(not), false);
+  assert.deepEqual(loose('[1, 2'), "[1, 2");
+});
+
+test("results stand beside their calls, and unknown results stay", () => {
+  const list = paired(messages([
+    { role: "assistant", parts: [{ type: "tool_call", id: "1", name: "f", arguments: {} }] },
+    { role: "tool", parts: [{ type: "tool_call_response", id: "1", response: { ok: true } }] },
+    { role: "tool", tool_call_id: "9", content: "late" },
+  ]));
+  assert.equal(list.length, 2);
+  assert.deepEqual(list[0].parts[0].result, { ok: true });
+  assert.equal(list[1].parts[0].type, "result");
+});
+
+test("long histories fold in the middle", () => {
+  const talk = (n) => Array.from({ length: n }, (_, i) => ({ role: i ? "user" : "system", name: "", parts: [], finish: "" }));
+  assert.equal(foldedRange(talk(7)), null);
+  assert.deepEqual(foldedRange(talk(12)), { from: 1, to: 8 });
+});
+
+test("base64 is told from words", () => {
+  const png = "iVBORw0KGgo" + "Ab1/".repeat(100);
+  assert.equal(base64(png)?.mime, "image/png");
+  assert.equal(base64(`data:audio/wav;base64,${"QUJD".repeat(80)}`)?.mime, "audio/wav");
+  assert.equal(base64("words ".repeat(100)), null);
+  assert.equal(base64("a".repeat(500)), null);
+  assert.equal(base64("short"), null);
+});
+
+test("numbers keep their digits", () => {
+  const { value } = parse('{"id": 12345678901234567890, "x": 1.5}');
+  if (!(value.id instanceof Exact)) return; // An engine without source text access shows the nearest double.
+  assert.match(stringify(value), /"id": 12345678901234567890/);
+  assert.equal(parse("not json").ok, false);
+  assert.equal(parse(null).ok, false);
+});
+
+test("parts of usage are disjoint and add up", () => {
+  const sum = (span) => parts(span).reduce((n, part) => n + part.tokens, 0);
+  assert.equal(sum({ input_tokens: 100, output_tokens: 50, cache_read_tokens: 80, cache_write_tokens: 30, reasoning_tokens: 20 }), 150);
+  assert.equal(sum({ input_tokens: 10, output_tokens: null, cache_read_tokens: 99 }), 10);
+  assert.deepEqual(parts({}), []);
+});
+
+test("filters come from the address, nonsense is dropped", () => {
+  const query = fromAddress(new URLSearchParams("q=x&status=banana&model=m"));
+  assert.deepEqual(query, { q: "x", status: "", model: "m", kind: "" });
+  assert.equal(isAsking(query), true);
+  assert.equal(isAsking(fromAddress(new URLSearchParams(""))), false);
+});
+
+test("pages are fetched once, as they are wanted, and renewed in place", async () => {
+  const asked = [];
+  let total = 450;
+  const pages = new Pages(async (offset, limit) => {
+    asked.push(offset);
+    return { rows: Array.from({ length: Math.min(limit, total - offset) }, (_, i) => ({ trace_id: `t${offset + i}` })), total };
+  }, () => {}, assert.fail);
+  pages.want(0, 30);
+  pages.want(0, 30);
+  await new Promise((done) => setTimeout(done));
+  assert.deepEqual(asked, [0]);
+  assert.equal(pages.row(7).trace_id, "t7");
+  assert.equal(pages.row(150), undefined);
+  pages.want(140, 210);
+  await new Promise((done) => setTimeout(done));
+  assert.deepEqual(asked, [0, 100, 200]);
+  assert.equal(pages.find("t205"), 205);
+  total = 453;
+  assert.equal(await pages.renew(140, 160), 3);
+  assert.equal(pages.find("t205"), -1, "a page out of view is forgotten");
+});
