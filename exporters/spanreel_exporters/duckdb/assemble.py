@@ -82,10 +82,6 @@ class Assembler:
         pending.start = record
         pending.procid = procid
 
-    def incomplete(self) -> list[Key]:
-        """Spans of which this batch holds something but not both start and end."""
-        return [key for key, pending in self.spans.items() if pending.start is None or pending.end is None]
-
     def take(self, *, dead: frozenset[str] = frozenset()) -> Iterable[tuple[Key, Pending]]:
         """Remove and yield spans that have ended, and started ones whose process (one of `dead`) is gone."""
         done = [
@@ -110,7 +106,7 @@ def build(key: Key, pending: Pending, process: dict[str, Any], *, lose: Any) -> 
     start, end = pending.start, pending.end
     if start is None:
         lose("start_missing")
-        raw = RawSpan(key[0].decode(), key[1].decode(), None, False, "span", "(start lost)", 0)  # noqa: FBT003
+        raw = RawSpan(key[0].decode(), key[1].decode(), None, False, "span", "(start lost)", 0)
         parts = []
     else:
         raw = RawSpan(

@@ -10,20 +10,22 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
-
 from spanreel.errors import StoreError
 from spanreel.store import DATABASE
+from spanreel_exporters.duckdb.queries import sql
 
 STORAGE_VERSION: Final = "v1.5.0"
 """DuckDB 1.5 clients can still open what is created with it."""
 BLOCK_SIZE: Final = 16_384
 """Bytes. Ingest makes many small row groups; with DuckDB's default of 256 KiB their rounding is a third of the file."""
+OPTIONS: Final = f"STORAGE_VERSION '{STORAGE_VERSION}', BLOCK_SIZE {BLOCK_SIZE}"
+"""How a database of ours is attached for writing, and created."""
 INGEST_MEMORY: Final = "256MB"
 WAL_BYTES: Final = 4_000_000
 """A longer write-ahead log is folded into the file; one of this size costs a reader 5 ms to replay."""
@@ -37,7 +39,9 @@ class StoreHeldError(StoreError):
 
     def __init__(self, path: Path, pid: int | None) -> None:
         who = f"process {pid}" if pid else "another DuckDB client"
-        super().__init__(f"{path} is held open by {who}; new spans wait in the journal and are taken in after it closes")
+        super().__init__(
+            f"{path} is held open by {who}; new spans wait in the journal and are taken in after it closes"
+        )
         self.path = path
         self.pid = pid
 
@@ -61,7 +65,7 @@ def connect(store: Path, *, threads: int, memory: str) -> duckdb.DuckDBPyConnect
 def attach(con: duckdb.DuckDBPyConnection, store: Path, *, read_only: bool) -> None:
     """Attach the store's file as `store`. Raises StoreHeldError or StoreError (damaged, unreadable)."""
     path = store / DATABASE
-    options = "READ_ONLY" if read_only else f"STORAGE_VERSION '{STORAGE_VERSION}', BLOCK_SIZE {BLOCK_SIZE}"
+    options = "READ_ONLY" if read_only else OPTIONS
     try:
         con.execute(f"ATTACH '{_quoted(path)}' AS store ({options})")
     except duckdb.Error as error:
@@ -83,10 +87,21 @@ def _pid(message: str) -> int | None:
     return os.getpid() if _HELD[1] in message else None
 
 
-def one(con: duckdb.DuckDBPyConnection, text: str, params: dict[str, Any] | None = None) -> tuple[Any, ...] | None:
+def one(
+    con: duckdb.DuckDBPyConnection, text: str, params: dict[str, Any] | None = None
+) -> tuple[Any, ...] | None:
     """The first row of a query, or None; leaves no unfinished result behind (the Appender refuses those)."""
     rows = (con.execute(text) if params is None else con.execute(text, params)).fetchall()
     return rows[0] if rows else None
+
+
+@contextmanager
+def explained(store: Path) -> Iterator[None]:
+    """Turn what DuckDB raises (disk full, file gone, damage) into a StoreError that names the file."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise StoreError(f"{store / DATABASE} cannot be written: {str(error).splitlines()[0]}") from error
 
 
 @contextmanager
@@ -97,45 +112,70 @@ def writer(store: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     (three times the work at 10 kB bodies) and holds the lock for seconds. Compaction does it in one go.
     A commit that would take the write-ahead log over WAL_BYTES goes straight into the file.
     """
-    con = _spare.take() or _new_writer(store)
+    session = _writers.take(store)
     try:
-        con.execute(f"SET temp_directory = '{_quoted(store / 'tmp')}'")
-        attach(con, store, read_only=False)
+        attach(session.con, store, read_only=False)
         with suppress(OSError):
             (store / DATABASE).chmod(0o600)
-        yield con
-        con.execute("USE memory; DETACH store")
+        yield session.con
     except BaseException:
-        con.close()
+        session.con.close()
         raise
-    _spare.give(con)
+    _writers.give(session)
 
 
 def _new_writer(store: Path) -> duckdb.DuckDBPyConnection:
     con = connect(store, threads=1, memory=INGEST_MEMORY)
-    con.execute(f"SET max_vacuum_tasks = 0; SET checkpoint_on_detach = 'DISABLED'; SET wal_autocheckpoint = '{WAL_BYTES} bytes'")
+    con.execute(
+        f"SET max_vacuum_tasks = 0; SET checkpoint_on_detach = 'DISABLED'; SET wal_autocheckpoint = '{WAL_BYTES} bytes'"
+    )
     return con
 
 
-class _Spare:
-    """One idle in-memory database of this process: starting one costs 10 ms, more than many an ingest."""
+class Session:
+    """A connection with nothing attached, to be used again by the next request of this process.
 
-    def __init__(self) -> None:
+    Starting and ending an in-memory database costs 18 ms, as much as a question does.
+    """
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self.con = con
+        self.prepared = ""
+        """What was set up on it; the owner's business."""
+
+
+class Spare:
+    """At most one idle session; several threads, and forked children, get sessions of their own."""
+
+    def __init__(self, make: Callable[[Path], duckdb.DuckDBPyConnection]) -> None:
+        self._make = make
         self._lock = threading.Lock()
-        self._con: duckdb.DuckDBPyConnection | None = None
-        self._pid = 0
+        self._idle: tuple[int, Session] | None = None
 
-    def take(self) -> duckdb.DuckDBPyConnection | None:
+    def take(self, store: Path) -> Session:
+        """The idle session, or a new one."""
         with self._lock:
-            con, self._con = self._con, None
-            return con if self._pid == os.getpid() else None
+            idle, self._idle = self._idle, None
+        if idle is None or idle[0] != os.getpid():
+            return Session(self._make(store))
+        idle[1].con.execute(f"SET temp_directory = '{_quoted(store / 'tmp')}'")
+        return idle[1]
 
-    def give(self, con: duckdb.DuckDBPyConnection) -> None:
+    def give(self, session: Session) -> None:
+        """Detach the store and keep the session for the next; close it when it is broken or locked down."""
+        try:
+            session.con.execute("USE memory; DETACH store")
+            locked = one(session.con, sql("is_locked_down"))
+        except duckdb.Error:
+            locked = (True,)
+        if locked != (False,):
+            session.con.close()
+            return
         with self._lock:
-            if self._con is None or self._pid != os.getpid():
-                self._con, self._pid = con, os.getpid()
+            if self._idle is None or self._idle[0] != os.getpid():
+                self._idle = (os.getpid(), session)
                 return
-        con.close()
+        session.con.close()
 
 
-_spare = _Spare()
+_writers = Spare(_new_writer)

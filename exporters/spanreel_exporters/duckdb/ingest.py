@@ -8,30 +8,33 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import orjson
-
+from spanreel.errors import StoreError
 from spanreel.segment import HEADER_BYTES
 from spanreel.store import JOURNAL
 from spanreel_exporters.duckdb import connection, locks, pipeline, schema, tails
 from spanreel_exporters.duckdb.connection import one
-from spanreel_exporters.duckdb.losses import Losses
+from spanreel_exporters.duckdb.idle import Idle
 from spanreel_exporters.duckdb.parse import parse
-from spanreel_exporters.duckdb.queries import schema_sql, sql
+from spanreel_exporters.duckdb.queries import sql
+from spanreel_exporters.duckdb.write import append, write
 
 if TYPE_CHECKING:
     import duckdb
 
-    from spanreel_exporters.duckdb.pipeline import Batch
+__all__ = ["IngestReport", "append", "catch_up", "ingest_once", "nothing_new"]
 
 BUDGET_BYTES: Final = 6 << 20
 """Bytes of one hold of the lock, in one transaction: about 0.2 s, and 40 MB of memory."""
 DEADLINE_S: Final = 0.2
+
+
+_idle = Idle()
+
 
 @dataclass(slots=True)
 class IngestReport:
@@ -64,15 +67,21 @@ def ingest_once(
     permission, network file system.
     """
     report = IngestReport()
+    if _idle.still(store):
+        report.caught_up = True
+        return report
     with locks.exclusive(store, timeout_s=10.0 if blocking else 0.0) as elected:
         report.elected = elected
         if not elected:
             return report
         began = time.monotonic()
+        seen = _idle.look(store)
         try:
             _ingest(store, report, budget_bytes, began + deadline_s)
         except connection.StoreHeldError as error:
             report.held_by, report.trouble = error.pid, str(error)
+        if report.caught_up:
+            _idle.note(store, seen)
         report.held_s = time.monotonic() - began
     return report
 
@@ -99,16 +108,19 @@ def catch_up(store: Path, timeout: float = 30.0) -> IngestReport:
 def nothing_new(store: Path) -> bool:
     """Whether the journal holds no file at all, so that there is no reason to open the database."""
     try:
-        return next(os.scandir(store / JOURNAL), None) is None
-    except OSError:
+        with os.scandir(store / JOURNAL) as entries:
+            return next(entries, None) is None
+    except FileNotFoundError:
         return True
+    except OSError as error:
+        raise StoreError(f"{store / JOURNAL} cannot be read: {error.strerror or error}") from error
 
 
 def _ingest(store: Path, report: IngestReport, budget: int, deadline: float) -> None:
     if nothing_new(store):
         report.caught_up = True
         return
-    with connection.writer(store) as con:
+    with connection.writer(store) as con, connection.explained(store):
         schema.prepare(con, store)
         schema.prepare_session(con)
         positions = {(row[0], row[1]): row[2] for row in con.execute(sql("read_offsets")).fetchall()}
@@ -121,6 +133,7 @@ def _ingest(store: Path, report: IngestReport, budget: int, deadline: float) -> 
             if report.bytes_read >= budget or time.monotonic() >= deadline:
                 break
     _delete_taken(store, processes, report)
+    report.caught_up = report.caught_up and not any(p.newer for p in processes)
 
 
 def _step(
@@ -155,7 +168,7 @@ def _step(
     for reason, count in losses.items():
         batch.lose(reason, count)
     pipeline.run(batch)
-    _write(con, batch, moved, stale)
+    write(con, batch, moved, stale)
     for key in stale:
         del positions[key]
     positions.update(moved)
@@ -187,135 +200,6 @@ def _newly_dead(con: duckdb.DuckDBPyConnection, processes: list[tails.Process]) 
     return frozenset(gone | finished)
 
 
-def _write(
-    con: duckdb.DuckDBPyConnection,
-    batch: Batch,
-    moved: dict[tuple[str, int], int],
-    stale: Iterable[tuple[str, int]],
-) -> None:
-    """Everything of one step, in one transaction."""
-    first_new = batch.next_seq - len(batch.rows.spans)
-    con.execute("BEGIN")
-    try:
-        _write_replaced(con, batch)
-        _write_open(con, batch)
-        append(con, "store.span_row", batch.rows.spans)
-        append(con, "store.span_body", batch.rows.bodies)
-        append(con, "store.span_wire", batch.rows.wire)
-        append(con, "store.document", batch.rows.documents)
-        _write_traces(con, batch, first_new)
-        _write_scores(con, batch)
-        _write_losses(con, batch.losses)
-        append(con, "store.process", [_process_row(info) for info in batch.new_processes.values()])
-        _write_offsets(con, moved, stale)
-        con.execute(sql("write_meta"), {"next_seq": batch.next_seq})
-        con.execute("COMMIT")
-    except BaseException:
-        with suppress(Exception):
-            con.execute("ROLLBACK")
-        raise
-
-
-def append(con: duckdb.DuckDBPyConnection, table: str, rows: list[Any]) -> None:
-    """Append tuples in column order."""
-    if rows:
-        with con.appender(table) as appender:
-            appender.append_rows(rows)
-
-
-def _write_replaced(con: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-    if batch.replaced:
-        seqs = {"seqs": batch.replaced}
-        con.execute(sql("delete_span_rows"), seqs)
-        con.execute(sql("delete_span_bodies"), seqs)
-        con.execute(sql("delete_span_wire"), seqs)
-        con.execute(sql("delete_documents"), seqs)
-
-
-def _write_open(con: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-    """Keep back the records of spans that stay open; drop those of spans that have ended."""
-    if batch.closed:
-        con.execute(
-            sql("delete_open_span"),
-            {"trace_ids": [k[0].decode() for k in batch.closed], "span_ids": [k[1].decode() for k in batch.closed]},
-        )
-    rows = list(_open_rows(con, batch))
-    append(con, "store.open_span", rows)
-
-
-def _open_rows(con: duckdb.DuckDBPyConnection, batch: Batch) -> Iterator[tuple[Any, ...]]:
-    if not batch.assembler.spans:
-        return
-    row = one(con, sql("next_ordinal"))
-    ordinal = int(row[0]) if row else 1
-    for key, pending in batch.assembler.spans.items():
-        for procid, record in pending.fresh:
-            line = b"\t".join(record).decode("utf-8", "replace")
-            yield (key[0].decode(), key[1].decode(), procid, ordinal, line)
-            ordinal += 1
-
-
-def _write_traces(con: duckdb.DuckDBPyConnection, batch: Batch, first_new: int) -> None:
-    touched = {row[1] for row in batch.rows.spans}
-    if not touched:
-        return
-    fill_touched(con, touched)
-    known = [batch.replaced_traces[trace] for trace in touched if trace in batch.replaced_traces]
-    if known:
-        con.execute(sql("delete_touched_traces"))
-    con.execute(sql("insert_touched_traces"), {"from_seq": min([first_new, *known])})
-
-
-def fill_touched(con: duckdb.DuckDBPyConnection, traces: Iterable[str]) -> None:
-    """Name the traces that the next `trace_summary` is about."""
-    con.execute(sql("clear_touched"))
-    append(con, "temp.main.touched", [(trace,) for trace in sorted(traces)])
-
-
-def _write_scores(con: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-    if batch.rows.scores:
-        latest = {row[0]: row for row in batch.rows.scores}
-        con.execute(sql("delete_scores"), {"score_ids": list(latest)})
-        append(con, "store.score_row", list(latest.values()))
-
-
-def _write_losses(con: duckdb.DuckDBPyConnection, losses: Losses) -> None:
-    if losses.counts:
-        total = Losses()
-        for reason, pid, service, count, first_ns, last_ns in con.execute(sql("read_losses")).fetchall():
-            total.add((reason, pid, service), count, first_ns, last_ns)
-        for key, (count, first_ns, last_ns) in losses.counts.items():
-            total.add(key, count, first_ns, last_ns)
-        con.execute(sql("delete_losses"))
-        append(con, "store.loss_row", total.rows())
-
-
-def _write_offsets(
-    con: duckdb.DuckDBPyConnection, moved: dict[tuple[str, int], int], stale: Iterable[tuple[str, int]]
-) -> None:
-    gone = [*moved, *stale]
-    if gone:
-        con.execute(sql("delete_offsets"), {"procids": [k[0] for k in gone], "segments": [k[1] for k in gone]})
-    append(con, "store.segment_offset", [(*key, position) for key, position in moved.items()])
-
-
-def _process_row(info: dict[str, Any]) -> tuple[Any, ...]:
-    get = info.get
-    return (
-        get("procid"), _whole(get("pid")), _text(get("host")), _text(get("boot_id")), _whole(get("start_ns")),
-        _text(get("service")), _text(get("environment")), _text(get("release")), _text(get("python")),
-        _text(get("spanreel")), orjson.dumps(info).decode(),
-    )  # fmt: skip
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and abs(value) < 1 << 63 else None
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
 def _delete_taken(store: Path, processes: list[tails.Process], report: IngestReport) -> None:
     """Delete segments that are in the database to their last byte, and owner files of dead processes."""
     for process in processes:
@@ -327,4 +211,3 @@ def _delete_taken(store: Path, processes: list[tails.Process], report: IngestRep
         if process.finished:
             with suppress(OSError):
                 (store / JOURNAL / f"{process.procid}.owner").unlink()
-

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 from spanreel.store import DATABASE
 from spanreel_exporters.duckdb import connection, pipeline, schema, tails
 from spanreel_exporters.duckdb.connection import one
-from spanreel_exporters.duckdb.ingest import append, fill_touched
 from spanreel_exporters.duckdb.parse import parse
 from spanreel_exporters.duckdb.queries import schema_sql, sql
+from spanreel_exporters.duckdb.write import append, fill_touched
 
 if TYPE_CHECKING:
     import duckdb
@@ -24,27 +24,55 @@ TAIL_BYTES: Final = 32 << 20
 class Live:
     """An open view of the store."""
 
-    con: duckdb.DuckDBPyConnection
+    session: connection.Session
     schema_version: int = 0
     missing_bytes: int = 0
     writers: int = 0
     open_spans: int = 0
     notices: list[str] = field(default_factory=list)
 
+    @property
+    def con(self) -> duckdb.DuckDBPyConnection:
+        """The connection."""
+        return self.session.con
+
+    def close(self, *, keep: bool = True) -> None:
+        """Let go of the file; `keep=False` ends the connection instead of keeping it for the next reader."""
+        if keep:
+            _readers.give(self.session)
+        else:
+            self.con.close()
+
 
 def open_live(store: Path, *, tail_bytes: int = TAIL_BYTES) -> Live:
     """Open the store for reading; the caller holds the shared lock. Raises StoreError."""
-    con = connection.connect(store, threads=2, memory=connection.READER_MEMORY)
+    live = Live(_readers.take(store))
     try:
-        live = Live(con)
         _attach(live, store)
+        if not live.session.prepared:
+            schema.prepare_reader(live.con)
+            live.session.prepared = _PLAIN
         _load_tail(live, store, tail_bytes)
-        con.execute(schema_sql("reader_macros"))
-        con.execute(schema_sql("views"))
     except BaseException:
-        con.close()
+        live.con.close()
         raise
     return live
+
+
+def _new_reader(store: Path) -> duckdb.DuckDBPyConnection:
+    return connection.connect(store, threads=2, memory=connection.READER_MEMORY)
+
+
+_readers = connection.Spare(_new_reader)
+_PLAIN: Final = "views over the file"
+_TAILED: Final = "views over file and tail"
+
+
+def _views(live: Live, wanted: str) -> None:
+    """Point the views at the file alone, or at file and tail."""
+    if live.session.prepared != wanted:
+        live.con.execute(schema_sql("live_reader" if wanted == _PLAIN else "live_tail"))
+        live.session.prepared = wanted
 
 
 def _attach(live: Live, store: Path) -> None:
@@ -69,18 +97,22 @@ def _load_tail(live: Live, store: Path, tail_bytes: int) -> None:
     con = live.con
     positions = {(row[0], row[1]): row[2] for row in con.execute(sql("read_offsets")).fetchall()}
     processes = tails.scan(store, positions)
+    if any(process.newer for process in processes):
+        live.notices.append(
+            "a newer spanreel writes into this journal; upgrade with `pip install -U spanreel` to see it"
+        )
     alive = {process.procid: process.alive for process in processes}
     live.writers = sum(alive.values())
     batch = _read_tail(live, processes, tail_bytes, alive)
     has_open = one(con, sql("open_span_count"))
     if not batch.records and not batch.losses.counts and not (has_open and has_open[0]):
-        con.execute(schema_sql("live_reader"))
+        _views(live, _PLAIN)
         return
     pipeline.run(batch)
     live.open_spans = sum(1 for raw in batch.spans if raw.state == "running")
-    con.execute(schema_sql("tail_tables"))
+    con.execute(schema_sql("tail_clear"))
+    _views(live, _TAILED)
     _fill(con, batch)
-    con.execute(schema_sql("live_tail"))
     _summarise(con, batch)
 
 
@@ -101,7 +133,9 @@ def _read_tail(
             batch.lose(reason, count)
     live.missing_bytes = tails.pending_bytes(processes, cap=1 << 30)
     if live.missing_bytes:
-        live.notices.append(f"{live.missing_bytes / 1e6:.1f} MB of the journal are not taken in yet and not shown")
+        live.notices.append(
+            f"{live.missing_bytes / 1e6:.1f} MB of the journal are not taken in yet and not shown"
+        )
     return batch
 
 
@@ -122,8 +156,6 @@ def _summarise(con: duckdb.DuckDBPyConnection, batch: pipeline.Batch) -> None:
     touched = {row[1] for row in batch.rows.spans}
     if not touched:
         return
-    con.execute(schema_sql("span_now_tail"))
-    con.execute(schema_sql("summary"))
     fill_touched(con, touched)
     first_new = batch.rows.spans[0][0]
     known = [batch.replaced_traces[trace] for trace in touched if trace in batch.replaced_traces]

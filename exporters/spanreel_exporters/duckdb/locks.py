@@ -91,7 +91,9 @@ def shared(store: Path, *, timeout_s: float = 10.0) -> Iterator[None]:
         os.close(gate)
         gate = -1
         if not got:
-            raise StoreBusyError(f"the store {store} is busy: its lock could not be had within {timeout_s:g} s")
+            raise StoreBusyError(
+                f"the store {store} is busy: its lock could not be had within {timeout_s:g} s"
+            )
         yield
     finally:
         if gate >= 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -66,16 +66,21 @@ def tombstones(con: duckdb.DuckDBPyConnection) -> frozenset[str]:
 
 
 def known_spans(
-    con: duckdb.DuckDBPyConnection, traces: set[str]
+    con: duckdb.DuckDBPyConnection, spans: Collection[tuple[str, str]]
 ) -> tuple[dict[str, int], dict[tuple[str, str], tuple[int, str]]]:
-    """Of these traces: (trace -> its lowest seq) and ((trace, span) -> (seq, state)) as the file has them."""
-    if not traces:
+    """Of these (trace, span) pairs what the file has: (trace -> its lowest seq), (pair -> (seq, state))."""
+    if not spans:
         return {}, {}
-    seen = con.execute(sql("seen_traces"), {"trace_ids": sorted(traces)}).fetchall()
+    seen = con.execute(sql("seen_traces"), {"trace_ids": sorted({trace for trace, _ in spans})}).fetchall()
     if not seen:
         return {}, {}
-    rows = con.execute(sql("known_spans"), _range(seen)).fetchall()
-    return {row[0]: row[1] for row in seen}, {(row[0], row[1]): (row[2], row[3]) for row in rows}
+    lowest = {row[0]: row[1] for row in seen}
+    asked = [pair for pair in spans if pair[0] in lowest]
+    rows = con.execute(
+        sql("known_spans"),
+        {**_range(seen), "span_ids": [pair[1] for pair in asked], "asked": [pair[0] for pair in asked]},
+    ).fetchall()
+    return lowest, {(row[0], row[1]): (row[2], row[3]) for row in rows}
 
 
 def _range(seen: list[tuple[str, int, int]]) -> dict[str, Any]:
@@ -103,7 +108,9 @@ def stored_span(
     names = [column[0] for column in cursor.description]
     row: dict[str, Any] = dict(zip(names, cursor.fetchall()[0], strict=True))
     key = (row["trace_id"].encode(), row["span_id"].encode())
-    late_only = build(key, Pending(start=_as_start(row), end=_as_end(row, con), extra=_wire(con, seq) + late), {}, lose=lose)
+    late_only = build(
+        key, Pending(start=_as_start(row), end=_as_end(row, con), extra=_wire(con, seq) + late), {}, lose=lose
+    )
     found: dict[str, dict[str, Any]] = {}
     processes(con, found, {row["procid"] or ""})
     late_only.process = found.get(row["procid"]) or {
@@ -126,7 +133,12 @@ def _as_start(row: dict[str, Any]) -> Record:
 
 def _as_end(row: dict[str, Any], con: duckdb.DuckDBPyConnection) -> Record:
     documents = [
-        {"id": d[0], "score": d[1], "content": d[2], "metadata": None if d[3] is None else orjson.Fragment(d[3])}
+        {
+            "id": d[0],
+            "score": d[1],
+            "content": d[2],
+            "metadata": None if d[3] is None else orjson.Fragment(d[3]),
+        }
         for d in con.execute(sql("stored_documents"), {"seq": row["seq"]}).fetchall()
     ]
     first = b"" if row["ttft_ms"] is None else b"%d" % (row["start_ns"] + round(row["ttft_ms"] * 1e6))
@@ -140,6 +152,15 @@ def _as_end(row: dict[str, Any], con: duckdb.DuckDBPyConnection) -> Record:
 def _wire(con: duckdb.DuckDBPyConnection, seq: int) -> list[Record]:
     rows = con.execute(sql("stored_wire"), {"seq": seq}).fetchall()
     return [
-        [b"attempt", b"1", b"", b"", b"%d" % number, meta.encode(), orjson.dumps(request), orjson.dumps(response)]
+        [
+            b"attempt",
+            b"1",
+            b"",
+            b"",
+            b"%d" % number,
+            meta.encode(),
+            orjson.dumps(request),
+            orjson.dumps(response),
+        ]
         for number, meta, request, response in rows
     ]

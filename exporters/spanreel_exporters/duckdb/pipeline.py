@@ -101,7 +101,7 @@ def recall_open(batch: Batch) -> None:
     if batch.show_open is not None:
         stored = lookup.open_lines(batch.con)
     else:
-        stored = lookup.open_lines_of(batch.con, assembler.incomplete(), batch.dead)
+        stored = lookup.open_lines_of(batch.con, list(assembler.spans), batch.dead)
     for procid, line in stored:
         assembler.feed(procid, line, stored=True)
 
@@ -129,8 +129,9 @@ def _build(batch: Batch, key: Key, pending: Pending) -> RawSpan:
 def drop_known(batch: Batch) -> None:
     """Exactly once: leave out spans that the file has, complete interrupted ones, merge late attributes."""
     late = batch.assembler.spans
-    traces = {raw.trace_id for raw in batch.spans} | {key[0].decode() for key in late}
-    batch.replaced_traces, known = lookup.known_spans(batch.con, traces)
+    asked = {(raw.trace_id, raw.span_id) for raw in batch.spans}
+    asked.update((key[0].decode(), key[1].decode()) for key in late)
+    batch.replaced_traces, known = lookup.known_spans(batch.con, asked)
     if not known:
         return
     kept = []
@@ -151,7 +152,9 @@ def drop_known(batch: Batch) -> None:
 def drop_orphans(batch: Batch) -> None:
     """Let go of attempts and patches whose span never began, once their process is gone."""
     open_spans = batch.assembler.spans
-    for key in [key for key, pending in open_spans.items() if pending.start is None and pending.procid in batch.dead]:
+    for key in [
+        key for key, pending in open_spans.items() if pending.start is None and pending.procid in batch.dead
+    ]:
         pending = open_spans.pop(key)
         batch.lose("orphan_record", len(pending.extra))
         if pending.stored:

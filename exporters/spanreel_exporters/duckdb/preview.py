@@ -10,7 +10,18 @@ LIMIT: Final = 160
 """Characters of a preview."""
 _PARSE_LIMIT: Final = 64 << 10
 """Bytes; a larger value is shown by its head instead of being parsed."""
-_SPEAKING: Final = ("content", "text", "message", "answer", "output", "question", "query", "input", "prompt", "result")
+_SPEAKING: Final = (
+    "content",
+    "text",
+    "message",
+    "answer",
+    "output",
+    "question",
+    "query",
+    "input",
+    "prompt",
+    "result",
+)
 
 
 def preview(value: str | None, *, last: bool) -> str | None:

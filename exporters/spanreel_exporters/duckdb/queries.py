@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from typing import Final
+
+_PACKAGE: Final = "spanreel_exporters.duckdb"
 
 
 @cache
@@ -26,11 +29,11 @@ def migrations() -> list[tuple[int, str]]:
     """The numbered migrations in order: (version after it, file name without suffix)."""
     names = sorted(
         entry.name.removesuffix(".sql")
-        for entry in (files(__package__) / "schema").iterdir()
+        for entry in (files(_PACKAGE) / "schema").iterdir()
         if entry.name[:4].isdigit() and entry.name.endswith(".sql")
     )
     return [(int(name[:4]), name) for name in names]
 
 
 def _read(folder: str, name: str) -> str:
-    return (files(__package__) / folder / f"{name}.sql").read_text(encoding="utf-8")
+    return (files(_PACKAGE) / folder / f"{name}.sql").read_text(encoding="utf-8")

@@ -16,14 +16,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import orjson
 
 from spanreel.errors import NewerStoreError, QueryError, StoreError
 from spanreel.store import DATABASE, JOURNAL
 from spanreel_exporters.duckdb import locks, search
-from spanreel_exporters.duckdb.ingest import append, ingest_once
+from spanreel_exporters.duckdb.ingest import ingest_once
 from spanreel_exporters.duckdb.live import TAIL_BYTES, Live, open_live
 from spanreel_exporters.duckdb.queries import sql
 from spanreel_exporters.duckdb.results import (
@@ -43,6 +43,7 @@ from spanreel_exporters.duckdb.results import (
     WireExchange,
     WireSummary,
 )
+from spanreel_exporters.duckdb.write import append
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -54,7 +55,6 @@ CATCH_UP_BYTES: Final = 4 << 20
 TEXT_TRACES: Final = 1_000
 """Traces found by their bodies that the list's text filter takes into account at most."""
 _LAST: Final = re.compile(r"last(?::(?P<name>.+?))?(?:~(?P<back>\d+))?")
-_T = TypeVar("_T")
 
 
 class Reader(Protocol):
@@ -140,7 +140,7 @@ class DuckReader:
         with ExitStack() as stack:
             stack.enter_context(locks.shared(self.store, timeout_s=self._timeout_s))
             live = open_live(self.store, tail_bytes=self._tail_bytes)
-            stack.callback(live.con.close)
+            stack.callback(self._close, live)
             self._stack = stack.pop_all()
         self._live, self._pid = live, os.getpid()
         self.missing_bytes = live.missing_bytes
@@ -152,6 +152,9 @@ class DuckReader:
     ) -> None:
         self._live = None
         self._stack.close()
+
+    def _close(self, live: Live) -> None:
+        live.close(keep=os.getpid() == self._pid)
 
     def _ingest(self) -> None:
         """Take in a bounded amount, giving way to whoever is at it; trouble becomes a notice."""
@@ -203,14 +206,14 @@ class DuckReader:
     ) -> TracePage:
         """Traces that pass every given filter, newest first; see `Reader.traces`."""
         filters: dict[str, Any] = {
-            "text": text or None, "status": status, "state": state, "model": model, "kind": kind, "name": name,
+            "status": status, "state": state, "model": model, "kind": kind, "name": name,
             "session": session, "user": user, "service": service, "errors": errors,
             "since_ns": since_ns, "until_ns": until_ns,
         }  # fmt: skip
         exact = self._find_text(text) if text else True
-        rows = self._rows("list_traces", {**filters, "limit": max(limit, 0), "offset": max(offset, 0)})
-        plain = all(value is None for value in filters.values())
-        total = self._rows("count_all_traces") if plain else self._rows("count_traces", filters)
+        page = {**filters, "limit": max(limit, 0), "offset": max(offset, 0)}
+        rows = self._rows("list_found" if text else "list_traces", page)
+        total = self._rows("count_found" if text else "count_traces", filters)
         return TracePage(
             rows=[_trace_row(row) for row in rows],
             total=int(total[0][0]),
@@ -221,10 +224,11 @@ class DuckReader:
         )
 
     def _find_text(self, text: str) -> bool:
-        """Fill the table of traces that hold `text` in a body; whether that was all of them."""
+        """Fill the table of traces that hold `text`; whether all bodies were looked at."""
         con = self._open.con
-        found, complete = search.traces_with(con, text, limit=TEXT_TRACES, time_s=1.0)
         con.execute(sql("clear_found"))
+        con.execute(sql("find_text"), {"text": text})
+        found, complete = search.traces_with(con, text, limit=TEXT_TRACES, time_s=1.0)
         append(con, "temp.main.found", [(trace,) for trace in found])
         return complete
 
@@ -244,16 +248,17 @@ class DuckReader:
     def _facet(self, name: str) -> list[Facet]:
         return [Facet(str(row[0]), int(row[1])) for row in self._rows(name)]
 
-    def _bounds(self, trace_id: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The trace's line, and the parameters that keep a look at its spans to a few row groups."""
-        rows = self._rows("one_trace", {"trace_id": trace_id})
+    def _bounds(self, trace_id: str) -> dict[str, Any]:
+        """The parameters that keep a look at a trace to a few row groups."""
+        rows = self._rows("find_trace", {"trace_id": trace_id})
         if not rows:
             raise QueryError(f"there is no trace {trace_id!r} in {self.store}")
-        return rows[0], {"trace_id": trace_id, "first_seq": rows[0][1], "last_seq": rows[0][2]}
+        return {"trace_id": trace_id, "first_seq": rows[0][0], "last_seq": rows[0][1]}
 
     def trace(self, trace_id: str) -> Trace:
         """One trace without bodies, its spans by start. Raises QueryError when there is none."""
-        line, bounds = self._bounds(trace_id)
+        bounds = self._bounds(trace_id)
+        line = self._rows("one_trace", {"trace_id": trace_id, "first_seq": bounds["first_seq"]})[0]
         spans = [SpanRow(*row) for row in self._rows("trace_spans", bounds)]
         scores, flags = self._marks(trace_id)
         return Trace(_trace_row(line), spans, scores, flags, self.missing_bytes)
@@ -286,7 +291,7 @@ class DuckReader:
         )
 
     def _one_span(self, trace_id: str, span_id: str) -> dict[str, Any]:
-        _, bounds = self._bounds(trace_id)
+        bounds = self._bounds(trace_id)
         cursor = self._open.con.execute(sql("one_span"), {**bounds, "span_id": span_id})
         names = [column[0] for column in cursor.description]
         found = cursor.fetchall()
@@ -318,7 +323,9 @@ class DuckReader:
         if not rows:
             raise QueryError(f"there is no trace {name!r} in {self.store}")
         if len(rows) > 1:
-            raise QueryError(f"{name!r} is the beginning of several traces: {', '.join(str(r[0]) for r in rows)}")
+            raise QueryError(
+                f"{name!r} is the beginning of several traces: {', '.join(str(r[0]) for r in rows)}"
+            )
         return str(rows[0][0])
 
     def search(self, phrase: str, limit: int = 50) -> Hits:
@@ -359,7 +366,7 @@ class DuckReader:
 
 
 _NAMES: Final = (
-    "list_traces", "count_traces", "count_all_traces", "one_trace", "trace_spans", "trace_scores", "trace_flags",
+    "list_traces", "count_traces", "list_found", "count_found", "find_trace", "one_trace", "trace_spans", "trace_scores", "trace_flags",
     "span_body", "span_documents", "span_wire_summary", "span_wire_bytes", "facet_status", "facet_state",
     "facet_model", "facet_kind", "facet_name", "facet_service", "facet_environment", "facet_session",
     "resolve_last", "resolve_prefix", "summary_totals", "all_losses",
@@ -369,13 +376,10 @@ _TEXTS: Final = {name: sql(name) for name in _NAMES}
 
 def _trace_row(row: tuple[Any, ...]) -> TraceRow:
     """A line of `list_traces` or `one_trace`: the columns of trace_row, then flag_count."""
-    (trace_id, _first, _last, _root_seq, root_span_id, name, kind, state, status, start_ns, end_ns, duration_ns,
-     *rest) = row  # fmt: skip
-    models, kinds, tags = rest[12:15]
-    return TraceRow(
-        trace_id, root_span_id, name, kind, state, status, start_ns, end_ns, (duration_ns or 0) / 1e6,
-        *rest[:12], models or [], kinds or [], tags or [], *rest[15:],
-    )  # fmt: skip
+    trace_id, _first_seq, _last_seq, _root_seq, *cells = row
+    cells[7] = (cells[7] or 0) / 1e6
+    cells[20:23] = [values or [] for values in cells[20:23]]
+    return TraceRow(trace_id, *cells)
 
 
 def _bytes(text: str | None, encoding: str) -> bytes:

@@ -20,10 +20,12 @@ VERSION: Final = 1
 
 def version(con: duckdb.DuckDBPyConnection) -> int:
     """The schema version of the attached store; 0 when it has none yet."""
-    found = one(con, sql("has_meta"))
-    if not found or not found[0]:
+    import duckdb
+
+    try:
+        row = one(con, sql("read_meta"))
+    except duckdb.CatalogException:
         return 0
-    row = one(con, sql("read_meta"))
     return int(row[0]) if row else 0
 
 
@@ -59,6 +61,16 @@ def prepare_session(con: duckdb.DuckDBPyConnection) -> None:
     if not one(con, sql("has_summary"))[0]:  # type: ignore[index]
         con.execute(schema_sql("span_now_base"))
         con.execute(schema_sql("summary"))
+
+
+def prepare_reader(con: duckdb.DuckDBPyConnection) -> None:
+    """Give a reader's connection its tables for the tail, macros and views; once per connection."""
+    con.execute(schema_sql("tail_tables"))
+    con.execute(schema_sql("live_reader"))
+    con.execute(schema_sql("span_now_tail"))
+    con.execute(schema_sql("summary"))
+    con.execute(schema_sql("views"))
+    con.execute(schema_sql("reader_macros"))
 
 
 def check(there: int, store: Path, *, read_only: bool = False) -> None:

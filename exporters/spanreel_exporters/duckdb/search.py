@@ -32,18 +32,16 @@ def find(con: duckdb.DuckDBPyConnection, phrase: str, *, limit: int, time_s: flo
     sought = needle(phrase)
     seqs: list[tuple[int, bool]] = []
     complete = True
-    for found, complete in stretches(con, sought, limit=limit, time_s=time_s):
+    for found, at_oldest in stretches(con, sought, limit=limit, time_s=time_s):
         seqs.extend(found[: limit - len(seqs)])
+        complete = at_oldest and len(seqs) < limit
         if len(seqs) >= limit:
-            complete = False
             break
     if not seqs:
         return Hits([], complete)
     chosen = [seq for seq, _ in seqs]
     in_input = dict(seqs)
-    rows = con.execute(
-        sql("hit_spans"), {"seqs": chosen, "low": min(chosen), "high": max(chosen)}
-    ).fetchall()
+    rows = con.execute(sql("hit_spans"), {"seqs": chosen, "low": min(chosen), "high": max(chosen)}).fetchall()
     hits = [
         Hit(
             trace_id=row[1], span_id=row[2], name=row[3], kind=row[4], start_ns=row[5],
@@ -77,14 +75,19 @@ def stretches(
         high, length = low - 1, min(length * 2, LAST_STRETCH)
 
 
-def traces_with(con: duckdb.DuckDBPyConnection, phrase: str, *, limit: int, time_s: float) -> tuple[list[str], bool]:
+def traces_with(
+    con: duckdb.DuckDBPyConnection, phrase: str, *, limit: int, time_s: float
+) -> tuple[list[str], bool]:
     """Ids of traces with the phrase in a body, and whether all bodies were looked at."""
     traces: dict[str, None] = {}
     complete = True
-    for found, complete in stretches(con, needle(phrase), limit=limit, time_s=time_s):
+    for found, at_oldest in stretches(con, needle(phrase), limit=limit, time_s=time_s):
+        complete = at_oldest
         if found:
             seqs = [seq for seq, _ in found]
-            rows = con.execute(sql("hit_traces"), {"seqs": seqs, "low": min(seqs), "high": max(seqs)}).fetchall()
+            rows = con.execute(
+                sql("hit_traces"), {"seqs": seqs, "low": min(seqs), "high": max(seqs)}
+            ).fetchall()
             traces.update((row[0], None) for row in rows)
         if len(traces) >= limit:
             return list(traces), False

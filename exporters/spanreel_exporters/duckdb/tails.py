@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from spanreel.errors import StoreError
 from spanreel.segment import HEADER_BYTES
 from spanreel.store import JOURNAL
 from spanreel_exporters.duckdb.locks import owner_alive
 
 _STATE_AT: Final = 19
 _SEALED: Final = b"sealed"
+_FAMILY: Final = b"spanreel-journal "
 _MAGIC: Final = b"spanreel-journal 1 "
 _READ: Final = 256 << 10
 MAX_RECORD: Final = 64 << 20
@@ -34,6 +36,8 @@ class SegmentFile:
     """Nobody writes to it any more."""
     ended: bool = False
     """Final, and every byte of it has been taken."""
+    newer: bool = False
+    """Of a journal version that is not known here."""
 
 
 @dataclass(slots=True)
@@ -43,11 +47,13 @@ class Process:
     procid: str
     alive: bool
     segments: list[SegmentFile] = field(default_factory=list)
+    newer: bool = False
+    """It writes a journal version that is not known here: left alone for a newer spanreel."""
 
     @property
     def finished(self) -> bool:
         """Dead, and every byte of it has been taken."""
-        return not self.alive and all(segment.ended for segment in self.segments)
+        return not (self.alive or self.newer) and all(segment.ended for segment in self.segments)
 
 
 @dataclass(slots=True)
@@ -61,13 +67,18 @@ class Chunk:
 
 
 def scan(store: Path, positions: dict[tuple[str, int], int]) -> list[Process]:
-    """Every process that has a segment or an owner file in the journal, its segments in order."""
+    """Every process that has a segment or an owner file in the journal, its segments in order.
+
+    Raises StoreError when the journal is there but cannot be listed.
+    """
     found: dict[str, Process] = {}
     folder = store / JOURNAL
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError:
+    except FileNotFoundError:
         return []
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be read: {error.strerror or error}") from error
     for entry in entries:
         procid, _, rest = entry.name.partition(".")
         if rest == "owner":
@@ -75,7 +86,11 @@ def scan(store: Path, positions: dict[tuple[str, int], int]) -> list[Process]:
         elif rest.endswith(".seg") and rest[:-4].isdigit():
             process = found.setdefault(procid, Process(procid, alive=False))
             segment = _segment(Path(entry.path), procid, int(rest[:-4]))
-            if segment is not None:
+            if segment is None:
+                continue
+            if segment.newer:
+                process.newer = True
+            else:
                 segment.position = positions.get((procid, segment.number), HEADER_BYTES)
                 process.segments.append(segment)
     for process in found.values():
@@ -93,7 +108,8 @@ def _segment(path: Path, procid: str, number: int) -> SegmentFile | None:
     except OSError:
         return None  # deleted meanwhile
     sealed = head[:_STATE_AT] == _MAGIC and head[_STATE_AT : _STATE_AT + len(_SEALED)] == _SEALED
-    return SegmentFile(path, procid, number, size, final=sealed)
+    newer = head.startswith(_FAMILY) and not head.startswith(_MAGIC)
+    return SegmentFile(path, procid, number, size, final=sealed, newer=newer)
 
 
 def read(segment: SegmentFile, limit: int) -> Chunk | None:

@@ -1,7 +1,10 @@
-SELECT t.*, coalesce(f.flag_count, 0) AS flag_count
-FROM (
-  FROM matching($text, $status, $state, $model, $kind, $name, $session, $user, $service, $since_ns, $until_ns, $errors)
+-- The page's keys first: every further column is then read for these few rows only.
+WITH page AS MATERIALIZED (
+  SELECT first_seq
+  FROM matching($status, $state, $model, $kind, $name, $session, $user, $service, $since_ns, $until_ns, $errors)
   ORDER BY start_ns DESC, first_seq DESC LIMIT $limit OFFSET $offset
-) AS t
-LEFT JOIN (SELECT trace_id, count(*) AS flag_count FROM flag_live GROUP BY trace_id) AS f ON f.trace_id = t.trace_id
+)
+SELECT t.*, (SELECT count(*) FROM flag_live AS f WHERE f.trace_id = t.trace_id) AS flag_count
+FROM trace_live AS t
+WHERE t.first_seq IN (SELECT first_seq FROM page) AND t.first_seq >= (SELECT min(first_seq) FROM page)
 ORDER BY t.start_ns DESC, t.first_seq DESC

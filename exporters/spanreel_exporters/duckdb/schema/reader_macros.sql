@@ -1,7 +1,7 @@
--- Filters of the trace list; NULL switches one off. `found` is the temporary table of text hits in bodies.
+-- Filters of the trace list; NULL switches one off. `found` is the temporary table of traces that hold the text.
 CREATE OR REPLACE TEMP TABLE found (trace_id VARCHAR);
 CREATE OR REPLACE MACRO matching(
-  p_text, p_status, p_state, p_model, p_kind, p_name, p_session, p_user, p_service, p_since, p_until, p_errors
+  p_status, p_state, p_model, p_kind, p_name, p_session, p_user, p_service, p_since, p_until, p_errors
 ) AS TABLE
 FROM trace_live AS t
 WHERE (p_status IS NULL OR t.status = p_status)
@@ -14,11 +14,4 @@ WHERE (p_status IS NULL OR t.status = p_status)
   AND (p_service IS NULL OR t.service = p_service)
   AND (p_since IS NULL OR t.start_ns >= p_since)
   AND (p_until IS NULL OR t.start_ns < p_until)
-  AND (p_errors IS NULL OR (t.error_count > 0) = p_errors)
-  AND (
-    p_text IS NULL OR starts_with(t.trace_id, lower(p_text))
-    OR contains(lower(concat_ws(
-      chr(10), t.name, t.input_preview, t.output_preview, t.session_id, t.user_id, t.service, t.error_type,
-      t.error_message, array_to_string(t.models, chr(10)), array_to_string(t.tags, chr(10)))), lower(p_text))
-    OR t.trace_id IN (SELECT trace_id FROM temp.main.found)
-  );
+  AND (p_errors IS NULL OR (t.error_count > 0) = p_errors);

@@ -14,7 +14,10 @@ Lose = Callable[[str], None]
 class Dialect(Protocol):
     """A module that reads one family of attribute names."""
 
-    NAME: str
+    @property
+    def NAME(self) -> str:  # noqa: N802 - a module's constant
+        """The dialect's name, as it stands in the `dialect` column."""
+        ...
 
     def matches(self, raw: RawSpan) -> bool:
         """Whether the span speaks this dialect."""
