@@ -171,6 +171,8 @@ def explain(error: Exception) -> str:
     text = " ".join(text.split())
     if "configuration has been locked" in text:
         return f"settings are locked; {ALLOWED}"
+    if "read-only mode" in text:
+        return f"writing is refused; {ALLOWED}"
     return text
 
 
