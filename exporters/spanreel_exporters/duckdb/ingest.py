@@ -176,7 +176,7 @@ def _step(
     report.spans += len(batch.rows.spans)
     for (reason, _, _), (count, _, _) in batch.losses.counts.items():
         report.losses[reason] = report.losses.get(reason, 0) + count
-    return bool(records)
+    return bool(records or moved)  # a stretch of NULs moves on without a record
 
 
 def _advance(chunk: tails.Chunk, consumed: int, losses: dict[str, int]) -> None:
