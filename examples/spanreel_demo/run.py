@@ -19,7 +19,7 @@ from spanreel_demo import day, models
 from spanreel_demo.model_server import ModelServer
 
 SERVICE = "fernwheel-desk"
-PACE = 0.45
+PACE = 0.4
 """How fast the bundled model talks; 1.0 is the speed of a small hosted model."""
 INSTALL_VIEWER = "The viewer is not installed: pip install 'spanreel[viewer]'"
 
@@ -148,9 +148,10 @@ def _view(store: Path, *, port: int | None, browser: bool) -> int:
     if find_spec("streamlit") is None:
         print(INSTALL_VIEWER)
         return 1
-    from spanreel_viewer.launch import launch
+    from spanreel_viewer.launch import DEFAULT_PORT, launch
 
-    return int(launch(store=store, port=port, browser=browser) or 0)
+    launch(store, port=port or DEFAULT_PORT, open_browser=browser)
+    return 0
 
 
 def _first_line(error: BaseException) -> str:

@@ -120,11 +120,17 @@ def test_handled_errors_leave_their_traces_in_order(rows: Any) -> None:
     assert "30 days" in trace["output"]
 
 
-def test_retries_are_attempts_of_one_call(rows: Any) -> None:
-    attempts = rows(
-        "SELECT attempts, status FROM spans WHERE kind = 'llm' AND attempts > 1 ORDER BY attempts"
+def test_retries_are_seen_with_what_they_repeat(rows: Any) -> None:
+    retries = rows(
+        "SELECT second.status, second.attributes->>'spanreel.retry_count' AS retry, first.error_type AS before"
+        " FROM spans AS second JOIN spans AS first ON first.span_id = second.attributes->>'spanreel.retry_of'"
+        " ORDER BY second.start_ns"
     )
-    assert [(row["attempts"], row["status"]) for row in attempts] == [(2, "ok"), (3, "error")]
+    assert [(row["before"], row["retry"], row["status"]) for row in retries] == [
+        ("429", "1", "ok"),
+        ("500", "1", "error"),
+        ("500", "2", "error"),
+    ]
 
 
 def test_tokens_and_costs_are_there(rows: Any) -> None:
