@@ -27,11 +27,15 @@ def store(tmp_path: Path) -> Path:
         ({"FUNCTIONS_WORKER_RUNTIME": "python"}, "serverless"),
     ],
 )
-def test_serverless_is_refused_even_when_switched_on(store: Path, environ: dict[str, str], reason: str) -> None:
+def test_serverless_is_refused_even_when_switched_on(
+    store: Path, environ: dict[str, str], reason: str
+) -> None:
     assert keeper_rules.decide(store, "on", CLEAN | environ).reason == reason
 
 
-@pytest.mark.parametrize("environ", [{"CI": "true"}, {"CI": "1"}, {"GITHUB_ACTIONS": "true"}, {"TF_BUILD": "True"}])
+@pytest.mark.parametrize(
+    "environ", [{"CI": "true"}, {"CI": "1"}, {"GITHUB_ACTIONS": "true"}, {"TF_BUILD": "True"}]
+)
 def test_ci_is_refused_unless_switched_on(store: Path, environ: dict[str, str]) -> None:
     assert keeper_rules.decide(store, "auto", CLEAN | environ).reason == "ci"
     assert keeper_rules.decide(store, "on", CLEAN | environ).reason == "ok"
@@ -102,7 +106,9 @@ def test_an_argument_wins_over_the_environment(mode: str, variable: str, effecti
     assert keeper_start.effective_mode(mode, {"SPANREEL_KEEPER": variable}) == effective
 
 
-def test_network_file_systems_are_told_by_their_mount(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_network_file_systems_are_told_by_their_mount(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     table = (
         "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
         f"23 22 0:5 / {str(tmp_path).replace(' ', chr(92) + '040')} rw shared:1 - nfs4 server:/x rw\n"

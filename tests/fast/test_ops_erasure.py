@@ -16,33 +16,74 @@ from spanreel_exporters.duckdb.erasure import Selector
 from spanreel_exporters.duckdb.reader import DuckReader
 
 MARKER = "Zyx9-Marker"
-WIRE = {"protocol": "openai.chat", "method": "POST", "url": "http://x/v1/chat/completions", "status": 200, "start_ns": T0}
+WIRE = {
+    "protocol": "openai.chat",
+    "method": "POST",
+    "url": "http://x/v1/chat/completions",
+    "status": 200,
+    "start_ns": T0,
+}
 
 
 def plant(writer: Writer, number: int, marker: str = MARKER) -> str:
     """A trace with the marker in input, output, document, attribute, exception, wire bytes and a score."""
     trace, span = ids(number)
     _, inner = ids(number + 1000)
-    writer.start(trace, span, name="answer", given={"q": f"about {marker}"}, attributes={"session.id": f"s{number}", "user.id": f"u{number}"})
-    writer.start(trace, inner, span, kind="llm", name="chat", attributes={"spanreel.protocol": "openai.chat", "note": marker})
+    writer.start(
+        trace,
+        span,
+        name="answer",
+        given={"q": f"about {marker}"},
+        attributes={"session.id": f"s{number}", "user.id": f"u{number}"},
+    )
+    writer.start(
+        trace,
+        inner,
+        span,
+        kind="llm",
+        name="chat",
+        attributes={"spanreel.protocol": "openai.chat", "note": marker},
+    )
     body = json.dumps({"model": "m", "messages": [{"role": "user", "content": marker}]})
-    reply = json.dumps({"choices": [{"message": {"role": "assistant", "content": f"{marker}!"}}], "model": "m"})
+    reply = json.dumps(
+        {"choices": [{"message": {"role": "assistant", "content": f"{marker}!"}}], "model": "m"}
+    )
     writer.attempt(trace, inner, 0, WIRE, body, reply)
     encoded = base64.b64encode(f"binary {marker}".encode()).decode()
     writer.attempt(trace, inner, 1, WIRE | {"encoding": "base64"}, encoded, encoded)
     writer.end(trace, inner, output=f"{marker}!")
     documents = [{"id": "d", "score": 1.0, "content": f"text {marker}", "metadata": {"by": marker}}]
     error = {"type": "ValueError", "message": f"no {marker}", "stacktrace": f"Traceback {marker}"}
-    writer.end(trace, span, status="error", output={"a": marker}, attributes={"spanreel.documents": documents}, error=error)
+    writer.end(
+        trace,
+        span,
+        status="error",
+        output={"a": marker},
+        attributes={"spanreel.documents": documents},
+        error=error,
+    )
     writer.patch(trace, span, {"late": marker})
-    score = {"score_id": f"sc{number}", "trace_id": trace, "span_id": span, "name": "good", "value": 1.0, "comment": marker, "source": "human", "created_ns": T0}
+    score = {
+        "score_id": f"sc{number}",
+        "trace_id": trace,
+        "span_id": span,
+        "name": "good",
+        "value": 1.0,
+        "comment": marker,
+        "source": "human",
+        "created_ns": T0,
+    }
     writer.line("score", 1, score)
     return trace
 
 
 def files_with(store: Path, marker: str) -> list[str]:
     needles = (marker.encode(), base64.b64encode(f"binary {marker}".encode()))
-    return [path.name for path in store.rglob("*") if path.is_file() and any(n in path.read_bytes() for n in needles)]
+    return [
+        path.name
+        for path in store.rglob("*")
+        if path.is_file() and any(n in path.read_bytes() for n in needles)
+    ]
 
 
 def rows_with(store: Path, marker: str) -> list[str]:
@@ -68,7 +109,9 @@ def store(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("alive", [True, False])
 @pytest.mark.parametrize("ingested", [True, False])
 @pytest.mark.parametrize("kind", ["trace", "session", "user", "text"])
-def test_the_marker_is_nowhere_and_the_rest_is_whole(store: Path, kind: str, ingested: bool, alive: bool) -> None:
+def test_the_marker_is_nowhere_and_the_rest_is_whole(
+    store: Path, kind: str, ingested: bool, alive: bool
+) -> None:
     writer = Writer(store)
     gone = plant(writer, 1)
     kept = plant(writer, 2, "harmless")
@@ -121,7 +164,20 @@ def test_late_records_of_an_erased_trace_are_refused(store: Path) -> None:
     writer.end(trace, span, output=MARKER)
     writer.start(trace, ids(8)[1], span, given=MARKER)
     writer.end(trace, ids(8)[1])
-    writer.line("score", 1, {"score_id": "x", "trace_id": trace, "span_id": None, "name": "n", "value": 1, "comment": MARKER, "source": "human", "created_ns": T0})
+    writer.line(
+        "score",
+        1,
+        {
+            "score_id": "x",
+            "trace_id": trace,
+            "span_id": None,
+            "name": "n",
+            "value": 1,
+            "comment": MARKER,
+            "source": "human",
+            "created_ns": T0,
+        },
+    )
     writer.die()
     ingest.catch_up(store)
     assert rows_with(store, MARKER) == []
@@ -218,7 +274,9 @@ def test_compaction_keeps_rows_views_storage_and_permissions(store: Path) -> Non
     with duckdb.connect(str(store / "traces.duckdb"), read_only=True) as con:
         assert con.execute("SELECT count(*) FROM spans").fetchall()[0][0] == 78
         assert con.execute("SELECT sum(n) FROM (SELECT count(*) n FROM traces)").fetchall()[0][0] == 39
-        tags = con.execute("SELECT tags FROM duckdb_databases() WHERE database_name = 'traces'").fetchall()[0][0]
+        tags = con.execute("SELECT tags FROM duckdb_databases() WHERE database_name = 'traces'").fetchall()[
+            0
+        ][0]
         assert str(tags["storage_version"]).startswith("v1.5")
         sizes = con.execute("SELECT block_size FROM pragma_database_size()").fetchall()
         assert sizes[0][0] == connection.BLOCK_SIZE
@@ -240,7 +298,11 @@ def test_compaction_without_room_leaves_the_database(store: Path, monkeypatch: p
     writer = Writer(store)
     plant(writer, 1)
     ingest.catch_up(store)
-    monkeypatch.setattr(compaction, "_copy", lambda _con, _fresh: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(
+        compaction,
+        "_copy",
+        lambda _con, _fresh: (_ for _ in ()).throw(OSError(28, "No space left on device")),
+    )
     with pytest.raises(StoreError, match="No space left"):
         compaction.compact(store)
     assert rows_with(store, MARKER)

@@ -164,7 +164,9 @@ def test_a_query_that_needs_too_much_memory_is_stopped(store: Path) -> None:
     with DuckReader(store) as reader:
         user_sql.lock_down(reader.connection, timeout_ms=5000)
         with pytest.raises(QueryError, match="memory|too long"):
-            user_sql.run(reader.connection, "SELECT list(i::VARCHAR || repeat('x', 1000)) FROM range(10000000) t(i)")
+            user_sql.run(
+                reader.connection, "SELECT list(i::VARCHAR || repeat('x', 1000)) FROM range(10000000) t(i)"
+            )
 
 
 def test_more_rows_than_the_limit_are_marked(store: Path) -> None:

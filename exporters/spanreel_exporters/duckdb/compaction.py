@@ -19,6 +19,7 @@ from spanreel.store import DATABASE
 from spanreel_exporters.duckdb import connection, locks, schema
 from spanreel_exporters.duckdb.occupancy import occupancy
 from spanreel_exporters.duckdb.queries import sql
+from spanreel_exporters.duckdb.stores import database_bytes
 
 if TYPE_CHECKING:
     import duckdb
@@ -52,7 +53,7 @@ def rewrite(store: Path) -> Compacted:
     path, fresh = store / DATABASE, store / FRESH
     if not path.exists():
         return Compacted(0, 0, 0, 0.0)
-    started, before = time.monotonic(), path.stat().st_size
+    started, before = time.monotonic(), database_bytes(store)
     _remove(fresh)
     con = connection.connect(store, threads=1, memory=connection.INGEST_MEMORY)
     try:
@@ -73,7 +74,7 @@ def rewrite(store: Path) -> Compacted:
     finally:
         con.close()
         _remove(fresh)
-    return Compacted(before, path.stat().st_size, rows, time.monotonic() - started)
+    return Compacted(before, database_bytes(store), rows, time.monotonic() - started)
 
 
 def _copy(con: duckdb.DuckDBPyConnection, fresh: Path) -> int:

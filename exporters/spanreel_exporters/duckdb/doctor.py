@@ -198,7 +198,7 @@ def _locks(store: Path, _facts: dict[str, Any]) -> Iterator[Check]:
 def _database(store: Path, facts: dict[str, Any]) -> Iterator[Check]:
     from spanreel_exporters.duckdb.reader import DuckReader
 
-    facts["database_bytes"] = stores.file_bytes(store / DATABASE)
+    facts["database_bytes"] = stores.database_bytes(store)
     if (store / compaction.PENDING).exists():
         yield Check(
             "database",

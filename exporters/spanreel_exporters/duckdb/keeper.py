@@ -92,6 +92,7 @@ class Keeper:
         log: Callable[[str], None] = lambda _text: None,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
+        rss_cap: int = RSS_CAP,
     ) -> None:
         self._store = store
         self._ingest = ingest
@@ -99,6 +100,7 @@ class Keeper:
         self._log = log
         self._sleep = sleep
         self._monotonic = monotonic
+        self._rss_cap = rss_cap
         self._watch = JournalWatch(store)
         self._identity = _identity(store)
         self._stopping = False
@@ -123,13 +125,13 @@ class Keeper:
                 except NewerStoreError as error:
                     self._log(f"stepping down: {error}")
                     return "newer"
-                if not unsettled or self._watch.writers():
+                if not unsettled:
                     active = self._monotonic()
-            elif self._watch.writers():
-                active = self._monotonic()
             else:
-                self._pause = min(self._pause * 1.5, IDLE_S)
+                self._pause = min(max(self._pause, BUSY_S) * 1.5, IDLE_S)
             now = self._monotonic()
+            if self._watch.writers():
+                active = now
             if now >= upkeep_at:
                 upkeep_at = now + UPKEEP_S
                 self._guarded(self._upkeep)
@@ -142,7 +144,7 @@ class Keeper:
             return "stopped"
         if _identity(self._store) != self._identity or not (self._store / JOURNAL).is_dir():
             return "gone"
-        return "memory" if resident_bytes() > RSS_CAP else ""
+        return "memory" if resident_bytes() > self._rss_cap else ""
 
     def _advance(self) -> bool:
         """Ingest once and set the next pause; return whether something is still to be done."""
@@ -296,7 +298,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _sign(lock)
     log = KeeperLog(store)
     started = time.monotonic()
-    keeper = Keeper(store, ingest=ingest_step, upkeep=upkeep, log=log.write)
+    keeper = Keeper(store, ingest=ingest_step, upkeep=upkeep, log=log.write, rss_cap=RSS_CAP)
     signal.signal(signal.SIGTERM, lambda _number, _frame: keeper.stop())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -19,6 +19,7 @@ from spanreel.store import DATABASE
 from spanreel_exporters.duckdb import compaction, connection, locks, schema
 from spanreel_exporters.duckdb.occupancy import occupancy
 from spanreel_exporters.duckdb.queries import sql
+from spanreel_exporters.duckdb.stores import database_bytes
 
 if TYPE_CHECKING:
     import duckdb
@@ -65,19 +66,18 @@ def prune(
         path = store / DATABASE
         if not path.exists():
             return Pruned(dry_run)
-        outcome = Pruned(dry_run, bytes_before=path.stat().st_size)
+        outcome = Pruned(dry_run, bytes_before=database_bytes(store))
         if older_than_s is not None:
             outcome = _by_age(store, outcome, time.time_ns() - round(older_than_s * 1e9))
         if max_bytes is not None:
             outcome = _by_size(store, outcome, max_bytes)
-        return replace(outcome, bytes_after=path.stat().st_size)
+        return replace(outcome, bytes_after=database_bytes(store))
 
 
 def enforce(store: Path, environ: Mapping[str, str] = os.environ) -> Pruned | None:
     """Prune when the file is over its limit or the disk under its floor; cheap (two stats) when neither is."""
     limit = effective_limit(store, environ)
-    size = (store / DATABASE).stat().st_size if (store / DATABASE).exists() else 0
-    if size <= limit:
+    if database_bytes(store) <= limit:
         return None
     return prune(store, max_bytes=round(limit * HEADROOM), timeout_s=2.0)
 
@@ -89,9 +89,7 @@ def effective_limit(store: Path, environ: Mapping[str, str] = os.environ) -> int
     missing = floor - shutil.disk_usage(store).free
     if missing <= 0:
         return limit
-    path = store / DATABASE
-    size = path.stat().st_size if path.exists() else 0
-    return min(limit, max(size - missing, SPARED))
+    return min(limit, max(database_bytes(store) - missing, SPARED))
 
 
 def _setting(environ: Mapping[str, str], name: str, default: int) -> int:
@@ -126,7 +124,7 @@ def _by_size(store: Path, outcome: Pruned, target: int) -> Pruned:
         outcome = _rewritten(store, outcome)
         if outcome.note:
             return outcome
-    if not outcome.dry_run and (store / DATABASE).stat().st_size > target:
+    if not outcome.dry_run and database_bytes(store) > target:
         outcome = _rewritten(store, outcome)
     return outcome
 

@@ -86,7 +86,7 @@ def _entry(store: Path, seen: int) -> StoreEntry:
         path=store,
         last_seen_ns=seen,
         exists=store.is_dir(),
-        database_bytes=file_bytes(store / DATABASE),
+        database_bytes=database_bytes(store),
         journal_bytes=journal_bytes(store),
     )
 
@@ -97,6 +97,11 @@ def file_bytes(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
+
+
+def database_bytes(store: Path) -> int:
+    """Return the bytes of the database file and its write-ahead log."""
+    return file_bytes(store / DATABASE) + file_bytes(store / f"{DATABASE}.wal")
 
 
 def journal_bytes(store: Path) -> int:
