@@ -43,7 +43,13 @@ def test_what_the_setters_say() -> None:
     assert (row.provider, row.request_model, row.response_model, row.finish_reason) == (
         "openai", "gpt-4o", "gpt-4o-2024-08-06", "stop",
     )  # fmt: skip
-    assert (row.input_tokens, row.output_tokens, row.cache_read_tokens, row.cache_write_tokens, row.reasoning_tokens) == (10, 20, 3, 2, 5)
+    assert (
+        row.input_tokens,
+        row.output_tokens,
+        row.cache_read_tokens,
+        row.cache_write_tokens,
+        row.reasoning_tokens,
+    ) == (10, 20, 3, 2, 5)
     assert (row.cost_usd, row.cost_source) == (0.5, "reported")
     assert (row.ttft_ms, row.output_tokens_per_s) == (5.0, 4000.0)
     assert row.attributes == orjson.dumps(USAGE).decode()
@@ -76,7 +82,17 @@ def test_tools_have_a_name() -> None:
 
 def test_documents_leave_the_attributes_for_rows_of_their_own() -> None:
     row = normalise(
-        span("retrieval", {"x": 1, "spanreel.documents": [{"id": 5, "score": 1, "content": "c", "metadata": {"a": 1}}, "bare", {"content": {"k": 1}}]})
+        span(
+            "retrieval",
+            {
+                "x": 1,
+                "spanreel.documents": [
+                    {"id": 5, "score": 1, "content": "c", "metadata": {"a": 1}},
+                    "bare",
+                    {"content": {"k": 1}},
+                ],
+            },
+        )
     )
     assert row.attributes == '{"x":1}'
     assert [(d.rank, d.id, d.score, d.content, d.metadata) for d in row.documents] == [
@@ -87,7 +103,13 @@ def test_documents_leave_the_attributes_for_rows_of_their_own() -> None:
 def test_messages_become_the_bodies_and_what_was_there_is_kept() -> None:
     asked, said = [{"role": "user", "parts": []}], [{"role": "assistant", "parts": []}]
     row = normalise(
-        span(attributes={"gen_ai.input.messages": asked, "gen_ai.output.messages": orjson.dumps(said).decode()}, input='{"args":[1.50]}')
+        span(
+            attributes={
+                "gen_ai.input.messages": asked,
+                "gen_ai.output.messages": orjson.dumps(said).decode(),
+            },
+            input='{"args":[1.50]}',
+        )
     )
     assert (orjson.loads(row.input or ""), orjson.loads(row.output or "")) == (asked, said)
     assert row.attributes == '{"spanreel.input":{"args":[1.50]}}'
@@ -100,11 +122,22 @@ def test_the_wire_tells_the_call() -> None:
         "choices": [{"index": 0, "message": {"role": "assistant", "content": "hello"}, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11, "prompt_tokens_details": {"cached_tokens": 4}},
     }  # fmt: skip
-    meta = {"protocol": "openai.chat", "url": "https://api.openai.com/v1/chat/completions", "status": 200, "first_ns": 3_000_000, "chunks": [[0, 5]]}
+    meta = {
+        "protocol": "openai.chat",
+        "url": "https://api.openai.com/v1/chat/completions",
+        "status": 200,
+        "first_ns": 3_000_000,
+        "chunks": [[0, 5]],
+    }
     failed = Attempt(0, {**meta, "status": 429}, orjson.dumps(request), b"{}")
     answered = Attempt(1, meta, orjson.dumps(request), orjson.dumps(response))
     row = normalise(span(attributes={"spanreel.protocol": "openai.chat"}, attempts=[answered, failed]))
-    assert (row.provider, row.request_model, row.response_model, row.finish_reason) == ("openai", "gpt-4o", "gpt-4o-2024-08-06", "stop")
+    assert (row.provider, row.request_model, row.response_model, row.finish_reason) == (
+        "openai",
+        "gpt-4o",
+        "gpt-4o-2024-08-06",
+        "stop",
+    )
     assert (row.input_tokens, row.output_tokens, row.cache_read_tokens, row.ttft_ms) == (9, 2, 4, 2.0)
     assert orjson.loads(row.input or "")[0]["parts"][0]["content"] == "hi"
     assert orjson.loads(row.output or "")[0]["parts"][0]["content"] == "hello"
@@ -118,14 +151,19 @@ def test_a_call_that_cannot_be_folded_is_counted_and_kept(monkeypatch: pytest.Mo
     monkeypatch.delattr(table, "fold")
     lost: list[str] = []
     row = normalise(
-        span(attributes={**USAGE, "spanreel.protocol": "openai.chat"}, attempts=[Attempt(0, {}, b"", b"")]), lose=lost.append
+        span(attributes={**USAGE, "spanreel.protocol": "openai.chat"}, attempts=[Attempt(0, {}, b"", b"")]),
+        lose=lost.append,
     )
     assert lost == ["fold_failed"]
     assert row.input_tokens == 10
 
 
 json = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from journal_fixture import MS, T0, Writer, end, ids, line, start
 
 from spanreel.errors import NewerStoreError, StoreError
-from spanreel_exporters.duckdb import connection, tails
+from spanreel_exporters.duckdb import connection
 from spanreel_exporters.duckdb.ingest import catch_up, ingest_once
 from spanreel_exporters.duckdb.reader import DuckReader
 
@@ -51,9 +51,9 @@ def test_a_span_split_over_batches_becomes_one_row(store: Path) -> None:
     assert ingest_once(store).spans == 0
     writer.end(TRACE, ROOT, output="fine", attributes={"session.id": "s"})
     assert ingest_once(store).spans == 1
-    assert sql(store, "SELECT name, state, status, input, output, user_id, session_id, duration_ms FROM spans") == [
-        ("ask", "ended", "ok", '{"q":1}', '"fine"', "ann", "s", 5.0)
-    ]
+    assert sql(
+        store, "SELECT name, state, status, input, output, user_id, session_id, duration_ms FROM spans"
+    ) == [("ask", "ended", "ok", '{"q":1}', '"fine"', "ann", "s", 5.0)]
     assert sql(store, "SELECT count(*) FROM open_span") == [(0,)]
 
 
@@ -102,7 +102,9 @@ def test_an_end_without_a_start_is_a_row_and_a_loss(store: Path) -> None:
     writer = Writer(store)
     writer.end(TRACE, ROOT, output="x", at=T0 + 7)
     ingest_once(store)
-    assert sql(store, "SELECT name, kind, start_ns, output FROM spans") == [("(start lost)", "span", T0 + 7, '"x"')]
+    assert sql(store, "SELECT name, kind, start_ns, output FROM spans") == [
+        ("(start lost)", "span", T0 + 7, '"x"')
+    ]
     assert sql(store, "SELECT reason, count FROM losses") == [("start_missing", 1)]
 
 
@@ -138,9 +140,9 @@ def test_a_late_patch_is_merged_into_the_row(store: Path) -> None:
     before = sql(store, "SELECT * FROM span_wire")
     writer.patch(TRACE, ROOT, {"user.id": "bob", "gen_ai.usage.input_tokens": 5})
     ingest_once(store)
-    assert sql(store, "SELECT user_id, input_tokens, input, output, ttft_ms, attributes->>'a' FROM spans") == [
-        ("bob", 5, '"i"', '"o"', 1.0, "1.5")
-    ]
+    assert sql(
+        store, "SELECT user_id, input_tokens, input, output, ttft_ms, attributes->>'a' FROM spans"
+    ) == [("bob", 5, '"i"', '"o"', 1.0, "1.5")]
     assert sql(store, "SELECT id, score, content, metadata FROM documents") == [("d", 0.5, "c", '{"k":1}')]
     assert [row[1:] for row in sql(store, "SELECT * FROM span_wire")] == [row[1:] for row in before]
     assert sql(store, "SELECT user_id, span_count, input_tokens FROM traces") == [("bob", 1, 5)]
@@ -181,9 +183,22 @@ def test_running_spans_outlive_their_segment(store: Path) -> None:
 def test_losses_add_up_by_reason_process_and_service(store: Path) -> None:
     writer = Writer(store)
     for first, last, count in ((5, 6, 2), (1, 9, 3)):
-        writer.line("loss", 1, {"reason": "disk_full", "count": count, "first_ns": first, "last_ns": last, "pid": 4, "service": "s"})
+        writer.line(
+            "loss",
+            1,
+            {
+                "reason": "disk_full",
+                "count": count,
+                "first_ns": first,
+                "last_ns": last,
+                "pid": 4,
+                "service": "s",
+            },
+        )
         ingest_once(store)
-    assert sql(store, "SELECT reason, pid, service, count, first_ns, last_ns FROM loss_row") == [("disk_full", 4, "s", 5, 1, 9)]
+    assert sql(store, "SELECT reason, pid, service, count, first_ns, last_ns FROM loss_row") == [
+        ("disk_full", 4, "s", 5, 1, 9)
+    ]
 
 
 def test_scores_are_kept_and_the_latest_of_an_id_counts(store: Path) -> None:
@@ -235,7 +250,9 @@ def test_a_newer_schema_is_refused_by_name_and_untouched(store: Path) -> None:
         con.execute("UPDATE meta SET schema_version = 99")
     Writer(store, "8-0badb007-00000008")
     for attempt in (lambda: ingest_once(store), lambda: DuckReader(store).__enter__()):
-        with pytest.raises(NewerStoreError, match=r"traces\.duckdb has schema 99, this spanreel knows up to 1.*--store"):
+        with pytest.raises(
+            NewerStoreError, match=r"traces\.duckdb has schema 99, this spanreel knows up to 1.*--store"
+        ):
             attempt()
     assert len(journal(store)) == 4
 
@@ -254,7 +271,9 @@ def test_a_foreign_client_is_named_and_nothing_is_lost(store: Path) -> None:
     ingest_once(store)
     code = "import duckdb,sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); input()"
     with subprocess.Popen(
-        [sys.executable, "-c", code, str(store / "traces.duckdb")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", code, str(store / "traces.duckdb")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as client:
         assert client.stdout is not None
         assert client.stdin is not None
@@ -326,7 +345,9 @@ def test_an_idle_journal_is_not_opened_again(store: Path, monkeypatch: pytest.Mo
     writer = Writer(store)
     writer.start(TRACE, ROOT)
     assert ingest_once(store).caught_up
-    monkeypatch.setattr(connection, "attach", lambda *_a, **_k: pytest.fail("opened the database for nothing"))
+    monkeypatch.setattr(
+        connection, "attach", lambda *_a, **_k: pytest.fail("opened the database for nothing")
+    )
     assert ingest_once(store).caught_up
     monkeypatch.undo()
     writer.end(TRACE, ROOT)
@@ -343,7 +364,9 @@ def test_a_deleted_journal_or_store_is_no_catastrophe(store: Path) -> None:
         DuckReader(store / "nowhere").__enter__()
 
 
-def test_a_journal_that_cannot_be_listed_forgets_no_offset(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_journal_that_cannot_be_listed_forgets_no_offset(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     writer = Writer(store)
     writer.line("loss", 1, {"reason": "r", "count": 1, "first_ns": 1, "last_ns": 1, "pid": 1, "service": ""})
     ingest_once(store)
@@ -352,7 +375,7 @@ def test_a_journal_that_cannot_be_listed_forgets_no_offset(store: Path, monkeypa
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patched:
-        patched.setattr(tails.os, "scandir", refuse)
+        patched.setattr(os, "scandir", refuse)
         with pytest.raises(StoreError, match="cannot be read"):
             ingest_once(store)
     ingest_once(store)
@@ -396,15 +419,29 @@ def play(store: Path, script: list[tuple[int, int, int, str, int]], *, between: 
         parent = ids(span_no - 1)[1] if span_no > 1 else ""
         at = T0 + number * MS
         if what == "start":
-            writer.start(trace, span, parent, at=at, name=f"n{span_no}", given={"n": span_no}, attributes={"session.id": "s"})
+            writer.start(
+                trace,
+                span,
+                parent,
+                at=at,
+                name=f"n{span_no}",
+                given={"n": span_no},
+                attributes={"session.id": "s"},
+            )
         elif what == "llm":
-            usage = {"gen_ai.usage.input_tokens": number, "gen_ai.request.model": "gpt-4o", "spanreel.cost_usd": 0.25}
+            usage = {
+                "gen_ai.usage.input_tokens": number,
+                "gen_ai.request.model": "gpt-4o",
+                "spanreel.cost_usd": 0.25,
+            }
             writer.start(trace, span, parent, at=at, kind="llm", attributes=usage)
         elif what == "patch":
             writer.patch(trace, span, {f"k{number}": number})
         else:
             error = {"type": "E", "message": "bad"} if what == "error" else None
-            writer.end(trace, span, at=at + 30 * MS, status="error" if error else "ok", error=error, output=span_no)
+            writer.end(
+                trace, span, at=at + 30 * MS, status="error" if error else "ok", error=error, output=span_no
+            )
         if between:
             ingest_once(store)
     for writer in writers:
@@ -438,15 +475,25 @@ def test_tail_file_and_every_cut_between_show_the_same(
 
 
 def keys(found: dict[str, list[tuple[Any, ...]]], relation: str) -> list[tuple[Any, ...]]:
-    return [row[:2] for row in found[relation]] if relation == "spans" else [row[:1] for row in found[relation]]
+    return (
+        [row[:2] for row in found[relation]] if relation == "spans" else [row[:1] for row in found[relation]]
+    )
 
 
 def test_trace_rows_are_what_a_look_at_all_spans_says(store: Path) -> None:
     writer = Writer(store)
     for number in range(1, 30):
         trace = ids(number % 4 + 1)[0]
-        writer.start(trace, ids(number)[1], ids(number - 4)[1] if number > 4 else "", at=T0 + number * MS, kind="llm" if number % 3 else "tool")
-        writer.end(trace, ids(number)[1], at=T0 + number * 3 * MS, status="error" if number % 7 == 0 else "ok")
+        writer.start(
+            trace,
+            ids(number)[1],
+            ids(number - 4)[1] if number > 4 else "",
+            at=T0 + number * MS,
+            kind="llm" if number % 3 else "tool",
+        )
+        writer.end(
+            trace, ids(number)[1], at=T0 + number * 3 * MS, status="error" if number % 7 == 0 else "ok"
+        )
         if number % 5 == 0:
             ingest_once(store)
     catch_up(store)
@@ -465,8 +512,13 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_doubled(store: Path) -
         lines = []
         for number in range(index, total, 3):
             trace, span = ids(number // 5 + 1)[0], ids(number + 1)[1]
-            lines += [start(trace, span, given="x" * 300, at=T0 + number), end(trace, span, output="y" * 300, at=T0 + number + 9)]
-        loss = line("loss", 1, {"reason": "r", "count": 1, "first_ns": 1, "last_ns": 1, "pid": 1, "service": ""})
+            lines += [
+                start(trace, span, given="x" * 300, at=T0 + number),
+                end(trace, span, output="y" * 300, at=T0 + number + 9),
+            ]
+        loss = line(
+            "loss", 1, {"reason": "r", "count": 1, "first_ns": 1, "last_ns": 1, "pid": 1, "service": ""}
+        )
         for position in range(0, len(lines), 400):
             writer.rotate(1 << 20)
             writer.raw(b"".join(lines[position : position + 400]) + loss)
@@ -500,9 +552,9 @@ def test_the_state_of_a_span_comes_from_its_end(store: Path) -> None:
         attributes={"spanreel.name": "late", "spanreel.kind": "tool", "spanreel.input": [2], "spanreel.state": "abandoned"},
     )  # fmt: skip
     ingest_once(store)
-    assert sql(store, "SELECT name, kind, input, state, error_type, error_message, attributes FROM spans") == [
-        ("late", "tool", "[2]", "abandoned", "ValueError", "no", '{"exception.stacktrace":"Traceback"}')
-    ]
+    assert sql(
+        store, "SELECT name, kind, input, state, error_type, error_message, attributes FROM spans"
+    ) == [("late", "tool", "[2]", "abandoned", "ValueError", "no", '{"exception.stacktrace":"Traceback"}')]
 
 
 def test_numbers_and_key_order_stay_as_received(store: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 import time
@@ -26,7 +27,11 @@ def test_readers_share_and_keep_an_ingester_out(tmp_path: Path) -> None:
 
 
 def test_a_reader_gives_up_with_a_clear_word(tmp_path: Path) -> None:
-    with locks.exclusive(tmp_path), pytest.raises(locks.StoreBusyError, match="busy"), locks.shared(tmp_path, timeout_s=0.02):
+    with (
+        locks.exclusive(tmp_path),
+        pytest.raises(locks.StoreBusyError, match="busy"),
+        locks.shared(tmp_path, timeout_s=0.02),
+    ):
         pass
 
 
@@ -52,18 +57,25 @@ def test_a_waiting_ingester_gets_in_between_readers_that_never_pause(tmp_path: P
             reader.join()
 
 
-def test_nothing_to_lock_in_a_store_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_to_lock_in_a_store_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(path: Path, *_: object) -> int:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(locks.os, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with locks.shared(tmp_path):
         pass
-    with pytest.raises(StoreError, match=r"ingest\.lock cannot be opened: Permission denied"), locks.exclusive(tmp_path):
+    with (
+        pytest.raises(StoreError, match=r"ingest\.lock cannot be opened: Permission denied"),
+        locks.exclusive(tmp_path),
+    ):
         pass
 
 
-def test_a_network_file_system_is_refused_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_file_system_is_refused_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(locks, "filesystem", lambda _path: "nfs4")
     with pytest.raises(StoreError, match="nfs4.*SPANREEL_STORE.*collector"), locks.shared(tmp_path):
         pass
@@ -83,7 +95,7 @@ def test_an_owner_lives_as_long_as_it_holds_its_lock(tmp_path: Path) -> None:
     os.utime(owner, (1, 1))
     assert not locks.owner_alive(owner)
     handle = os.open(owner, os.O_RDWR)
-    assert locks._try(handle, locks.fcntl.LOCK_EX)
+    assert locks._try(handle, fcntl.LOCK_EX)
     assert locks.owner_alive(owner)
     os.close(handle)
     assert not locks.owner_alive(owner)

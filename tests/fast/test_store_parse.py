@@ -13,10 +13,13 @@ from spanreel_exporters.duckdb.rows import score_row
 PATCH = b"patch\t1\t" + b"a" * 32 + b"\t" + b"b" * 16 + b"\t5\t{}\n"
 LOSS = b'loss\t1\t{"reason":"x","count":1}\n'
 lines = st.lists(
-    st.sampled_from([PATCH, LOSS, b"nonsense\n", b"patch\t9\tx\n", b"future\t1\tx\n", b"\n", b"\t\t\n"]), max_size=12
+    st.sampled_from([PATCH, LOSS, b"nonsense\n", b"patch\t9\tx\n", b"future\t1\tx\n", b"\n", b"\t\t\n"]),
+    max_size=12,
 )
 junk = st.lists(
-    st.one_of(st.binary(max_size=40), st.sampled_from([PATCH, LOSS, b"\0", b"\n", b"\t", b"start\t1\t", b"end\t1"])),
+    st.one_of(
+        st.binary(max_size=40), st.sampled_from([PATCH, LOSS, b"\0", b"\n", b"\t", b"start\t1\t", b"end\t1"])
+    ),
     max_size=20,
 ).map(b"".join)
 
@@ -44,7 +47,12 @@ def test_no_record_makes_a_span_raise(data: bytes) -> None:
         build(key, pending, {}, lose=assembler.lose)
 
 
-@given(st.lists(st.binary(max_size=12).filter(lambda cell: not set(cell) & set(b"\0\t\n")), min_size=7, max_size=7), st.booleans())
+@given(
+    st.lists(
+        st.binary(max_size=12).filter(lambda cell: not set(cell) & set(b"\0\t\n")), min_size=7, max_size=7
+    ),
+    st.booleans(),
+)
 def test_any_cells_make_a_span(cells: list[bytes], ended: bool) -> None:
     trace, span = b"a" * 32, b"b" * 16
     assembler = Assembler()

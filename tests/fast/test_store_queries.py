@@ -61,24 +61,106 @@ def test_the_public_views_are_those_of_the_contract(tmp_path: Path) -> None:
         view: {row[0]: row[1] for row in con.execute(f"DESCRIBE {view}").fetchall()}
         for view in ("spans", "traces", "documents", "flags", "scores", "losses")
     }
-    assert list(found["spans"]) == (
-        "trace_id span_id parent_id name kind state status started_at ended_at start_ns duration_ms service environment "
-        "release session_id user_id provider request_model response_model finish_reason input_tokens output_tokens "
-        "cache_read_tokens cache_write_tokens reasoning_tokens cost_usd cost_source ttft_ms output_tokens_per_s attempts "
-        "tool_name prompt_name prompt_version input output error_type error_message attributes metadata dialect "
-        "duplicate_of foreign_parent tags"
-    ).split()
-    assert list(found["traces"]) == (
-        "trace_id name started_at duration_ms span_count error_count state status llm_calls input_tokens output_tokens "
-        "cost_usd unpriced_calls flag_count session_id user_id service environment release input output"
-    ).split()
-    assert list(found["documents"]) == "trace_id span_id rank id score content metadata".split()
-    assert list(found["flags"]) == (
-        "flag_id trace_id span_id detector detector_version verdict severity score char_start char_end text reason "
-        "evidence_span_id evidence_start evidence_end human_verdict"
-    ).split()
-    assert list(found["scores"]) == "score_id trace_id span_id name value label comment source author created_at".split()
-    assert list(found["losses"]) == "reason count first_at last_at pid service".split()
+    assert list(found["spans"]) == [
+        "trace_id",
+        "span_id",
+        "parent_id",
+        "name",
+        "kind",
+        "state",
+        "status",
+        "started_at",
+        "ended_at",
+        "start_ns",
+        "duration_ms",
+        "service",
+        "environment",
+        "release",
+        "session_id",
+        "user_id",
+        "provider",
+        "request_model",
+        "response_model",
+        "finish_reason",
+        "input_tokens",
+        "output_tokens",
+        "cache_read_tokens",
+        "cache_write_tokens",
+        "reasoning_tokens",
+        "cost_usd",
+        "cost_source",
+        "ttft_ms",
+        "output_tokens_per_s",
+        "attempts",
+        "tool_name",
+        "prompt_name",
+        "prompt_version",
+        "input",
+        "output",
+        "error_type",
+        "error_message",
+        "attributes",
+        "metadata",
+        "dialect",
+        "duplicate_of",
+        "foreign_parent",
+        "tags",
+    ]
+    assert list(found["traces"]) == [
+        "trace_id",
+        "name",
+        "started_at",
+        "duration_ms",
+        "span_count",
+        "error_count",
+        "state",
+        "status",
+        "llm_calls",
+        "input_tokens",
+        "output_tokens",
+        "cost_usd",
+        "unpriced_calls",
+        "flag_count",
+        "session_id",
+        "user_id",
+        "service",
+        "environment",
+        "release",
+        "input",
+        "output",
+    ]
+    assert list(found["documents"]) == ["trace_id", "span_id", "rank", "id", "score", "content", "metadata"]
+    assert list(found["flags"]) == [
+        "flag_id",
+        "trace_id",
+        "span_id",
+        "detector",
+        "detector_version",
+        "verdict",
+        "severity",
+        "score",
+        "char_start",
+        "char_end",
+        "text",
+        "reason",
+        "evidence_span_id",
+        "evidence_start",
+        "evidence_end",
+        "human_verdict",
+    ]
+    assert list(found["scores"]) == [
+        "score_id",
+        "trace_id",
+        "span_id",
+        "name",
+        "value",
+        "label",
+        "comment",
+        "source",
+        "author",
+        "created_at",
+    ]
+    assert list(found["losses"]) == ["reason", "count", "first_at", "last_at", "pid", "service"]
     types = found["spans"]
     assert {types[name] for name in ("started_at", "ended_at")} == {"TIMESTAMP WITH TIME ZONE"}
     assert {types[name] for name in ("attributes", "metadata")} == {"JSON"}

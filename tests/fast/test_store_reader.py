@@ -28,16 +28,44 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     folder.mkdir()
     writer = Writer(folder, service="desk", environment="prod", release="1.2")
     well, failed, foreign = (ids(n)[0] for n in (0xA1, 0xA2, 0xB1))
-    writer.start(well, ids(1)[1], name="ask", given={"question": "Where is my order?"}, at=T0, attributes={"session.id": "s1", "user.id": "ann", "spanreel.tags": ["vip"]})
-    writer.start(well, ids(2)[1], ids(1)[1], kind="llm", name="chat gpt-4o", at=T0 + MS, given=[{"role": "user"}])
-    usage = {"gen_ai.request.model": "gpt-4o", "gen_ai.provider.name": "openai", "gen_ai.usage.input_tokens": 1000, "gen_ai.usage.output_tokens": 100}
+    writer.start(
+        well,
+        ids(1)[1],
+        name="ask",
+        given={"question": "Where is my order?"},
+        at=T0,
+        attributes={"session.id": "s1", "user.id": "ann", "spanreel.tags": ["vip"]},
+    )
+    writer.start(
+        well, ids(2)[1], ids(1)[1], kind="llm", name="chat gpt-4o", at=T0 + MS, given=[{"role": "user"}]
+    )
+    usage = {
+        "gen_ai.request.model": "gpt-4o",
+        "gen_ai.provider.name": "openai",
+        "gen_ai.usage.input_tokens": 1000,
+        "gen_ai.usage.output_tokens": 100,
+    }
     writer.end(well, ids(2)[1], at=T0 + 101 * MS, first=T0 + 51 * MS, output="On its way", attributes=usage)
     writer.start(well, ids(3)[1], ids(1)[1], kind="llm", name="chat house-model", at=T0 + 2 * MS)
-    writer.end(well, ids(3)[1], attributes={"gen_ai.request.model": "house-model", "gen_ai.usage.input_tokens": 5, "gen_ai.usage.output_tokens": 5})
+    writer.end(
+        well,
+        ids(3)[1],
+        attributes={
+            "gen_ai.request.model": "house-model",
+            "gen_ai.usage.input_tokens": 5,
+            "gen_ai.usage.output_tokens": 5,
+        },
+    )
     writer.end(well, ids(1)[1], at=T0 + 200 * MS, output="It is on its way, Ann.")
     writer.start(failed, ids(4)[1], name="ask", given={"question": "Why?"}, at=T0 + S)
     writer.start(failed, ids(5)[1], ids(4)[1], kind="tool", name="lookup", at=T0 + S + MS)
-    writer.end(failed, ids(5)[1], at=T0 + S + 2 * MS, status="error", error={"type": "KeyError", "message": "no such order"})
+    writer.end(
+        failed,
+        ids(5)[1],
+        at=T0 + S + 2 * MS,
+        status="error",
+        error={"type": "KeyError", "message": "no such order"},
+    )
     writer.end(failed, ids(4)[1], at=T0 + S + 9 * MS, output="Sorry, that failed.")
     writer.start(foreign, ids(6)[1], "f" * 16, flags="f", name="handler", at=T0 + 2 * S)
     writer.end(foreign, ids(6)[1], at=T0 + 2 * S + MS)
@@ -63,7 +91,13 @@ def test_the_list_is_newest_first_with_what_a_line_needs(store: Path) -> None:
     assert (well.models, well.kinds, well.tags) == (["gpt-4o", "house-model"], ["chain", "llm"], ["vip"])
     assert well.cost_usd == pytest.approx(1000 * 2.5e-6 + 100 * 1e-5)
     assert (well.unpriced_calls, well.duration_ms, well.status) == (1, 200.0, "ok")
-    assert (well.service, well.environment, well.release, well.session_id, well.user_id) == ("desk", "prod", "1.2", "s1", "ann")
+    assert (well.service, well.environment, well.release, well.session_id, well.user_id) == (
+        "desk",
+        "prod",
+        "1.2",
+        "s1",
+        "ann",
+    )
     assert (failed.error_count, failed.error_type, failed.error_message, failed.error_span_id) == (
         1, "KeyError", "no such order", ids(5)[1],
     )  # fmt: skip
@@ -133,7 +167,11 @@ def test_one_trace(store: Path) -> None:
 def test_one_span(store: Path) -> None:
     with read(store) as reader:
         detail = reader.span(ids(0xA1)[0], ids(2)[1])
-        assert (detail.input, detail.output, detail.dialect) == ('[{"role":"user"}]', '"On its way"', "spanreel")
+        assert (detail.input, detail.output, detail.dialect) == (
+            '[{"role":"user"}]',
+            '"On its way"',
+            "spanreel",
+        )
         assert orjson.loads(detail.attributes)["gen_ai.request.model"] == "gpt-4o"
         assert (detail.row.input_bytes, detail.wire, detail.documents) == (17, [], [])
         with pytest.raises(QueryError, match="there is no span"):
@@ -171,7 +209,12 @@ def test_summary(store: Path) -> None:
     with read(store) as reader:
         summary = reader.summary()
     assert (summary.spans, summary.traces, summary.llm_calls, summary.error_spans) == (7, 3, 2, 1)
-    assert (summary.oldest_ns, summary.newest_ns, summary.writers, summary.missing_bytes) == (T0, T0 + 2 * S, 1, 0)
+    assert (summary.oldest_ns, summary.newest_ns, summary.writers, summary.missing_bytes) == (
+        T0,
+        T0 + 2 * S,
+        1,
+        0,
+    )
     assert summary.journal_bytes > 0
 
 
@@ -190,7 +233,9 @@ def test_public_views_hold_table_and_tail(store: Path) -> None:
 
 def test_user_sql_can_read_and_nothing_else(store: Path, tmp_path: Path) -> None:
     with user_connection(store) as con:
-        assert con.execute("SELECT count(*) FROM spans WHERE kind = $kind", {"kind": "llm"}).fetchall() == [(2,)]
+        assert con.execute("SELECT count(*) FROM spans WHERE kind = $kind", {"kind": "llm"}).fetchall() == [
+            (2,)
+        ]
         for refused in (
             f"COPY (SELECT 1) TO '{tmp_path / 'out.csv'}'",
             "SELECT * FROM read_text('/etc/hostname')",
@@ -202,7 +247,9 @@ def test_user_sql_can_read_and_nothing_else(store: Path, tmp_path: Path) -> None
             with pytest.raises(duckdb.Error):
                 con.execute(refused)
     with DuckReader(store) as reader:  # the locked connection was not kept for this one
-        assert reader.connection.execute("SELECT current_setting('lock_configuration')").fetchall() == [(False,)]
+        assert reader.connection.execute("SELECT current_setting('lock_configuration')").fetchall() == [
+            (False,)
+        ]
         locked_down(reader)
 
 
@@ -242,7 +289,9 @@ def test_a_tail_that_is_too_long_is_said(tmp_path: Path) -> None:
         assert "not taken in yet" in reader.notices[0]
 
 
-def test_a_store_that_cannot_be_written_is_still_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_cannot_be_written_is_still_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     writer = Writer(tmp_path)
     writer.start(*ids(1))
     ingest_once(tmp_path)
@@ -288,8 +337,16 @@ def test_wire_bytes_come_back_as_recorded(tmp_path: Path) -> None:
     for ingested in (False, True):
         with DuckReader(tmp_path, catch_up=ingested) as reader:
             first, second = reader.wire(trace, span)
-            assert (first.request, first.response, first.meta["status"]) == ('{"a":"ü\\n"}'.encode(), b"no", 500)
-            assert (second.request, second.response, second.meta["chunks"]) == (b"\x00\xff", b"\xff\x00", chunks)
+            assert (first.request, first.response, first.meta["status"]) == (
+                '{"a":"ü\\n"}'.encode(),
+                b"no",
+                500,
+            )
+            assert (second.request, second.response, second.meta["chunks"]) == (
+                b"\x00\xff",
+                b"\xff\x00",
+                chunks,
+            )
             detail = reader.span(trace, span)
             assert [(w.attempt, w.encoding) for w in detail.wire] == [(0, "utf-8"), (1, "base64")]
             assert detail.row.attempts == 2
@@ -305,7 +362,13 @@ def message(role: str, *parts: dict[str, object]) -> dict[str, object]:
         ("plain", "plain"),
         ({"question": "why?"}, "why?"),
         ({"args": [1]}, "1"),
-        ([message("user", {"type": "text", "content": "hi"}), message("user", {"type": "text", "content": "there"})], "there"),
+        (
+            [
+                message("user", {"type": "text", "content": "hi"}),
+                message("user", {"type": "text", "content": "there"}),
+            ],
+            "there",
+        ),
         ([message("assistant", {"type": "tool_call", "name": "f", "arguments": {"x": 1}})], 'f({"x":1})'),
         ([{"role": "user", "content": "openai"}], "openai"),
         ("a\n\n  b", "a b"),

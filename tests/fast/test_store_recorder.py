@@ -37,19 +37,32 @@ def answer(question: str) -> str:
 """
 
 
-def run(store: Path, body: str, **options: object) -> subprocess.Popen[str]:
+def run(store: Path, body: str, *, stdin: int | None = None) -> subprocess.Popen[str]:
     environment = {**os.environ, "SPANREEL_STORE": str(store), "SPANREEL_KEEPER": "off"}
-    return subprocess.Popen([sys.executable, "-c", PROGRAM + body], env=environment, stdout=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload,no-any-return]
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM + body],
+        env=environment,
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
 def test_a_program_is_read_back_while_it_runs_and_after(tmp_path: Path) -> None:
     store = tmp_path / "store"
-    with run(store, "answer('why'); s = spanreel.span('open'); s.__enter__(); print('ready', flush=True); input()", stdin=subprocess.PIPE) as program:
+    with run(
+        store,
+        "answer('why'); s = spanreel.span('open'); s.__enter__(); print('ready', flush=True); input()",
+        stdin=subprocess.PIPE,
+    ) as program:
         assert program.stdout is not None
         assert program.stdin is not None
         assert program.stdout.readline() == "ready\n"
         with DuckReader(store, catch_up=False) as reader:
-            assert {(row.name, row.state) for row in reader.traces().rows} == {("answer", "ended"), ("open", "running")}
+            assert {(row.name, row.state) for row in reader.traces().rows} == {
+                ("answer", "ended"),
+                ("open", "running"),
+            }
             trace = reader.trace(reader.resolve("last:answer"))
             assert sorted((span.name, span.kind) for span in trace.spans) == [
                 ("answer", "chain"), ("lookup", "tool"), ("model", "llm"), ("search", "retrieval"),
@@ -63,7 +76,10 @@ def test_a_program_is_read_back_while_it_runs_and_after(tmp_path: Path) -> None:
     os.utime(next((store / "journal").glob("*.owner")), (1, 1))  # past the grace of a writer that only begins
     assert catch_up(store).spans >= 1
     with DuckReader(store) as reader:
-        assert {(row.name, row.state) for row in reader.traces().rows} == {("answer", "ended"), ("open", "interrupted")}
+        assert {(row.name, row.state) for row in reader.traces().rows} == {
+            ("answer", "ended"),
+            ("open", "interrupted"),
+        }
         assert reader.losses() == []
     assert list((store / "journal").iterdir()) == []
 
