@@ -148,9 +148,13 @@ def _view(store: Path, *, port: int | None, browser: bool) -> int:
     if find_spec("streamlit") is None:
         print(INSTALL_VIEWER)
         return 1
-    from spanreel_viewer.launch import DEFAULT_PORT, launch
+    from spanreel_viewer.launch import DEFAULT_PORT, LaunchError, launch
 
-    launch(store, port=port or DEFAULT_PORT, open_browser=browser)
+    try:
+        launch(store, port=port or DEFAULT_PORT, open_browser=browser)
+    except LaunchError as error:
+        print(error)
+        return 1
     return 0
 
 
