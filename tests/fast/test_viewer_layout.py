@@ -62,11 +62,8 @@ def test_the_critical_path_adds_up_to_the_longest_root(nodes: list[Node]) -> Non
     now = 2500
     waited = critical_path(nodes, tree, now_ns=now)
     assert all(part >= 0 for part in waited.values())
-    lengths = [
-        (now if nodes[i].end_ns is None else nodes[i].end_ns) - nodes[i].start_ns
-        for place, i in enumerate(tree.order)
-        if tree.parent[place] < 0
-    ]  # type: ignore[operator]
+    roots = [nodes[i] for place, i in enumerate(tree.order) if tree.parent[place] < 0]
+    lengths = [(now if node.end_ns is None else node.end_ns) - node.start_ns for node in roots]
     assert sum(waited.values()) == max(lengths, default=0)
 
 

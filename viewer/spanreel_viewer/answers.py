@@ -51,6 +51,20 @@ def page(found: TracePage) -> dict[str, Any]:
     }
 
 
+def nothing() -> dict[str, Any]:
+    """The list of a store that was not written yet."""
+    return {"rows": [], "total": 0, "exact": True, "missing_bytes": 0}
+
+
+def other_stores(place: Source) -> list[str]:
+    """Paths of this user's other stores that hold something, for a page that has nothing to show."""
+    from spanreel_exporters.duckdb.stores import known
+
+    return [
+        str(one.path) for one in known() if one.exists and one.database_bytes and str(one.path) != place.path
+    ][:5]
+
+
 def percentile(values: Sequence[float], share: float) -> float | None:
     """The nearest-rank percentile; None of nothing."""
     if not values:

@@ -108,6 +108,8 @@ def _traces(request: Request) -> dict[str, Any]:
         raise BadRequestError(f"status must be one of {', '.join(sorted(_STATES | _STATUSES))}")
     place = source.current()
     token = place.pulse.token()
+    if not place.exists():
+        return answers.nothing() | {"token": token}
     with place.open() as reader:
         page = reader.traces(
             text=asked.get("q") or None,
@@ -123,8 +125,16 @@ def _traces(request: Request) -> dict[str, Any]:
 
 def _summary(_request: Request) -> dict[str, Any]:
     place = source.current()
+    if not place.exists():
+        return {
+            "traces": 0,
+            "store": place.name,
+            "store_path": place.path,
+            "others": answers.other_stores(place),
+        }
     with place.open() as reader:
-        return answers.summary(reader, place)
+        told = answers.summary(reader, place)
+    return told if told["traces"] else told | {"others": answers.other_stores(place)}
 
 
 def _trace(request: Request) -> dict[str, Any]:

@@ -31,6 +31,8 @@ class Source:
     name: str
     """The project's name, or the last folder of the path."""
     path: str
+    exists: Callable[[], bool] = lambda: True
+    """False before the first recording: then there is nothing to open, and nothing is wrong."""
 
 
 class NoSourceError(RuntimeError):
@@ -79,12 +81,15 @@ def _stamps(store: Path) -> tuple[object, ...]:
 
 
 def of_store(path: Path) -> Source:
-    """Return the source for a store directory, which need not exist yet."""
+    """Return the source for a store directory, which need not exist yet; one that does is registered as in use."""
     from spanreel.store import DIRECTORY
     from spanreel_exporters.duckdb.reader import DuckReader
+    from spanreel_exporters.duckdb.stores import register
 
+    if path.is_dir():
+        register(path)
     name = path.parent.name if path.name == DIRECTORY else path.name
-    return Source(lambda: DuckReader(path), StorePulse(path), name or str(path), str(path))
+    return Source(lambda: DuckReader(path), StorePulse(path), name or str(path), str(path), path.is_dir)
 
 
 _current: Source | None = None

@@ -76,7 +76,7 @@ export function trace(id, { fresh = false } = {}) {
 /** Answers "did anything change since", without ever running twice at once. */
 export class Watch {
   /** @param {() => void} changed @param {number} [everyMs] */
-  constructor(changed, everyMs = 1000) {
+  constructor(changed, everyMs = 600) {
     this.token = /** @type {string|null} */ (null);
     this.changed = changed;
     this.every = everyMs;

@@ -16,26 +16,37 @@ export function param(name) {
 /** Go to a page of this viewer without loading the document again: Streamlit follows the history event. @param {string} address */
 export function navigate(address) {
   if (address === location.pathname + location.search) return;
+  drop();
   history.pushState(null, "", address);
   dispatchEvent(new PopStateEvent("popstate"));
 }
 
 let waiting = 0;
-/** Write parameters into the address of this page. Browsers limit how often; the last call of a burst counts. @param {Record<string, string|null>} params @param {number} [delay] */
+/** @type {Record<string, string|null>} */
+let pending = {};
+/** Write parameters into the address of this page. Browsers limit how often, so a burst is written once. @param {Record<string, string|null>} params @param {number} [delay] */
 export function replace(params, delay = 150) {
   clearTimeout(waiting);
+  pending = { ...pending, ...params };
   const page = location.pathname;
   waiting = window.setTimeout(() => {
-    if (location.pathname !== page) return;
     const query = new URLSearchParams(location.search);
-    for (const [key, value] of Object.entries(params)) {
+    for (const [key, value] of Object.entries(pending)) {
       if (value) query.set(key, value);
       else query.delete(key);
     }
+    pending = {};
+    if (location.pathname !== page) return;
     const text = query.toString();
     const address = text ? `${page}?${text}` : page;
     if (address !== location.pathname + location.search) history.replaceState(history.state, "", address);
   }, delay);
+}
+
+/** What was to be written belongs to the page that is being left. */
+export function drop() {
+  clearTimeout(waiting);
+  pending = {};
 }
 
 /** Follow a link inside the page, unless the person asks for a new tab. @param {MouseEvent} event @param {string} address */

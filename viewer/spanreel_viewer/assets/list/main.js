@@ -98,7 +98,7 @@ class List {
     table.root.hidden = empty;
     const first = empty && !isAsking(this.query);
     this.root.classList.toggle("sr-first-run", first);
-    if (empty) fill(this.over, first ? firstRun(this.place ?? "") : noMatch(() => this.filters.clear()));
+    if (empty) fill(this.over, first ? firstRun(this.place ?? "", this.others) : noMatch(() => this.filters.clear()));
     table.draw();
     if (this.returning) {
       this.returning = false;
@@ -121,6 +121,8 @@ class List {
     try {
       const summary = await get("/api/summary", {});
       this.place = summary.store_path;
+      this.others = summary.others ?? [];
+      if (this.pages.total === 0) this.arrived();
       drawSummary(this.summary, summary);
       drawNotices(this.notices, summary.notices ?? []);
       this.filters.facets(summary.facets);

@@ -1,7 +1,7 @@
 // The trace page: which trace the address names, loading, states, live growth.
 import { fill, h, icon, raiseCurtain } from "../dom.js";
 import { Watch, get, trace } from "../net.js";
-import { href, navigate, param, replace } from "../url.js";
+import { drop, href, navigate, param, replace } from "../url.js";
 import * as memory from "../list/memory.js";
 import { Explorer } from "./explorer.js";
 import { bindKeys } from "./keys.js";
@@ -43,6 +43,7 @@ class Page {
   }
 
   arrived() {
+    drop();
     if (location.pathname !== "/trace") return;
     const id = param("trace");
     if (id !== this.id) this.open(id, param("span"));
@@ -116,6 +117,7 @@ class Page {
     const id = await memory.neighbour(this.id, by, get);
     if (id) {
       // Leafing is not a journey: Back returns to the list from wherever it ended.
+      drop();
       history.replaceState(history.state, "", href("/trace", { trace: id }));
       this.open(id, "");
     } else this.explorer?.say(by > 0 ? "This is the oldest trace of the list" : "This is the newest trace of the list");
