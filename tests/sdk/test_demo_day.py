@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -245,3 +246,10 @@ def test_the_demo_keeps_to_a_store_of_its_own(monkeypatch: pytest.MonkeyPatch, t
     assert run.demo_store().name == "spanreel-demo"
     if sys.platform != "darwin":
         assert run.demo_store().parent == tmp_path
+
+
+def test_a_taken_port_is_said_in_a_line(store: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = demo("--store", str(store), "--no-browser", "--port", str(taken.getsockname()[1]))
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.splitlines()[-1].startswith("Cannot listen on 127.0.0.1:")
