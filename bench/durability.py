@@ -26,6 +26,8 @@ PROCESSES = (1, 8)
 WORKERS = 4
 SPANS = 300
 """Spans of a victim that ends itself."""
+GO = "go"
+"""The file that lets victims run at full speed: all of them have started by then."""
 _KILLED = {"SIGKILL", "SIGTERM", "fork", "prefork", "threads"}
 
 
@@ -62,6 +64,9 @@ def _record(folder: Path, name: str, count: int | None) -> None:
         work(mark)
         os.write(handle, f"{mark}\n".encode())
         number += 1
+        if count is None and number == 1:
+            while not (folder / GO).exists():
+                time.sleep(0.001)
 
 
 def victim(way: str, folder: str, name: str) -> None:
@@ -112,13 +117,15 @@ def _names(way: str, name: str) -> list[str]:
 def _kill_one_round(way: str, count: int, store: Path, acks: Path, number: int) -> list[str]:
     """Start the victims, let them die, and return the names of their files."""
     victims = [f"{way.replace('.', '')}-{number}-{i}" for i in range(count)]
+    (acks / GO).unlink(missing_ok=True)
     extra = {"SPANREEL_STORE": str(store)}
     processes = [child.start("durability", "victim", way, acks, name, extra=extra) for name in victims]
     files = [file for name in victims for file in _names(way, name)]
     try:
         if way in _KILLED:
             _wait(lambda: all((acks / file).exists() and (acks / file).stat().st_size for file in files))
-            time.sleep(random.uniform(0, 0.02))
+            (acks / GO).touch()
+            time.sleep(random.uniform(0.001, 0.03))
             for process in processes:
                 child.end_group(process, signal.SIGTERM if way == "SIGTERM" else signal.SIGKILL)
         for process in processes:
