@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from journal_fixture import Writer, ids
@@ -42,7 +43,7 @@ def store(tmp_path: Path) -> Path:
     return path
 
 
-def make(store: Path, time: Time, **options) -> Keeper:
+def make(store: Path, time: Time, **options: Any) -> Keeper:
     options.setdefault("ingest", ingest_step)
     options.setdefault("rss_cap", 1 << 40)  # a test run is larger than a keeper may be
     return Keeper(store, sleep=time.sleep, monotonic=time.monotonic, **options)
@@ -50,7 +51,7 @@ def make(store: Path, time: Time, **options) -> Keeper:
 
 def spans(store: Path) -> int:
     with DuckReader(store, catch_up=False) as reader:
-        return reader.connection.execute("SELECT count(*) FROM store.span_row").fetchall()[0][0]
+        return int(reader.connection.execute("SELECT count(*) FROM store.span_row").fetchall()[0][0])
 
 
 def test_it_takes_everything_in_and_leaves_ten_seconds_after_the_last_writer(store: Path) -> None:

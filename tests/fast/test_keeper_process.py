@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
@@ -71,7 +71,7 @@ def run(store: Path, code: str, **more: str) -> str:
     return out
 
 
-def wait(condition, seconds: float = 15.0) -> bool:
+def wait(condition: Callable[[], bool], seconds: float = 15.0) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():
@@ -84,7 +84,7 @@ def rows(store: Path) -> int:
     """What a plain DuckDB client sees; -1 while the file is not there or an ingest is at it."""
     try:
         with duckdb.connect(str(store / "traces.duckdb"), read_only=True) as con:
-            return con.execute("SELECT count(*) FROM spans WHERE state = 'ended'").fetchall()[0][0]
+            return int(con.execute("SELECT count(*) FROM spans WHERE state = 'ended'").fetchall()[0][0])
     except duckdb.Error:
         return -1
 

@@ -217,3 +217,21 @@ def test_a_register_that_cannot_be_written_is_no_trouble(
     monkeypatch.setenv("XDG_STATE_HOME", str(file))
     assert not stores.register(tmp_path)
     assert stores.known() == []
+
+
+def test_every_file_of_a_store_is_closed_to_others(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        writer = Writer(tmp_path / "s")
+        writer.start(*ids(1))
+        writer.end(*ids(1))
+        ingest.catch_up(tmp_path / "s")
+        compaction.compact(tmp_path / "s")
+        writer.start(*ids(2))
+        writer.end(*ids(2))
+        ingest.catch_up(tmp_path / "s")
+        writer.die()
+    finally:
+        os.umask(before)
+    loose = [p.name for p in (tmp_path / "s").iterdir() if p.is_file() and p.stat().st_mode & 0o077]
+    assert loose == []

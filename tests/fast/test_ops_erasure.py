@@ -88,7 +88,7 @@ def files_with(store: Path, marker: str) -> list[str]:
 
 def rows_with(store: Path, marker: str) -> list[str]:
     """Columns of any table of the file that hold the marker: zstd hides text from a look at the bytes."""
-    found = []
+    found: list[str] = []
     if not (store / "traces.duckdb").exists():
         return found
     with duckdb.connect(str(store / "traces.duckdb"), read_only=True) as con:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import time
 from pathlib import Path
 
@@ -125,7 +126,7 @@ def test_a_busy_store_is_said_to_be_busy(tmp_path: Path) -> None:
 
 def test_no_room_for_the_rewrite_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record(tmp_path, 5)
-    monkeypatch.setattr(compaction.shutil, "disk_usage", lambda _path: type("Usage", (), {"free": 0})())
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: type("Usage", (), {"free": 0})())
     done = retention.prune(tmp_path, older_than_s=0)
     assert done.traces == 5
     assert "keeps its size" in done.note

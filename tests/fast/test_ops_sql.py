@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -192,9 +191,8 @@ def test_df_has_the_columns_and_says_what_is_missing(store: Path, without_pandas
 
 
 @pytest.fixture
-def without_pandas(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def without_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
-    yield
 
 
 def test_df_is_a_frame_even_without_rows() -> None:

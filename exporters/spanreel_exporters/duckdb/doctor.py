@@ -52,7 +52,11 @@ class Report:
     @property
     def level(self) -> Level:
         """The worst level among the checks."""
-        return max((check.level for check in self.checks), key=lambda level: _ORDER[level], default="ok")
+        worst: Level = "ok"
+        for check in self.checks:
+            if _ORDER[check.level] > _ORDER[worst]:
+                worst = check.level
+        return worst
 
     @property
     def troubles(self) -> tuple[Check, ...]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from spanreel.errors import StoreError
 from spanreel.store import DATABASE
-from spanreel_exporters.duckdb import compaction, connection, locks, schema
+from spanreel_exporters.duckdb import compaction, connection, ingest, locks, schema
 from spanreel_exporters.duckdb.occupancy import occupancy
 from spanreel_exporters.duckdb.queries import sql
 from spanreel_exporters.duckdb.stores import database_bytes
@@ -60,6 +60,9 @@ def prune(
 
     Running traces stay. Raises StoreError: busy, held by another client, newer.
     """
+    report = ingest.catch_up(store)
+    if report.trouble:
+        raise StoreError(f"nothing was dropped: {report.trouble}")
     with locks.exclusive(store, timeout_s=timeout_s) as held:
         if not held:
             raise locks.StoreBusyError(f"the store {store} is busy; try again when its readers are done")
