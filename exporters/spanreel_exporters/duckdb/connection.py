@@ -115,13 +115,29 @@ def writer(store: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     session = _writers.take(store)
     try:
         attach(session.con, store, read_only=False)
-        with suppress(OSError):
-            (store / DATABASE).chmod(0o600)
+        _close_to_others(store)
         yield session.con
+        if _wal_bytes(store) > WAL_BYTES:  # DuckDB's own estimate leaves out what strings weigh
+            session.con.execute("CHECKPOINT store")
+        _close_to_others(store)
     except BaseException:
         session.con.close()
         raise
     _writers.give(session)
+
+
+def _wal_bytes(store: Path) -> int:
+    try:
+        return (store / f"{DATABASE}.wal").stat().st_size
+    except OSError:
+        return 0
+
+
+def _close_to_others(store: Path) -> None:
+    """DuckDB makes its files by the umask; the write-ahead log comes with the first commit."""
+    for name in (DATABASE, f"{DATABASE}.wal"):
+        with suppress(OSError):
+            (store / name).chmod(0o600)
 
 
 def _new_writer(store: Path) -> duckdb.DuckDBPyConnection:
