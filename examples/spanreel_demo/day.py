@@ -148,17 +148,15 @@ def silence(day: Day) -> None:
 
 def report(_day: Day) -> None:
     """Send more than the model can read: the whole handbook and every order."""
+    task = "Write a report about the week: which rules did the orders meet?"
     pages = "\n\n".join(f"# {page.title}\n{page.text}" for page in handbook())
     orders = "\n".join(json.dumps(order, ensure_ascii=False) for order in tools.all_orders())
-    with suppress(openai.BadRequestError), spanreel.span("weekly report", kind="workflow"):
+    with suppress(openai.BadRequestError), spanreel.span("weekly report", kind="workflow", input=task):
         client().chat.completions.create(
             model=models().small_window,
             max_tokens=1000,
             messages=[
-                {
-                    "role": "system",
-                    "content": "Write a report about the week: which rules did the orders meet?",
-                },
+                {"role": "system", "content": task},
                 {"role": "user", "content": f"{pages}\n\n{orders}"},
             ],
         )

@@ -235,8 +235,10 @@ def unsupported_sentences(prompt: Prompt) -> list[str]:
 
 def compose(prompt: Prompt) -> str:
     """Answer from tool results and from the sentences of the documents that fit the question best."""
-    parts = [_report(name, result) for name, result in prompt.results]
-    parts += [f"{text} [{source}]" for source, text in _best_sentences(prompt)]
+    reports = [_report(name, result) for name, result in prompt.results]
+    # What another agent has said already is not said twice.
+    parts = [text for text in reports if not any(text in other for other in reports if other != text)]
+    parts += [f"{text} [{source}]" for source, text in _best_sentences(prompt, 1 if parts else MAX_SENTENCES)]
     if not parts:
         parts = [
             "I could not find this in our handbook. Shall I open a ticket, so that a colleague looks into it?"
@@ -248,13 +250,13 @@ def compose(prompt: Prompt) -> str:
     return " ".join(parts)
 
 
-def _best_sentences(prompt: Prompt) -> list[tuple[str, str]]:
+def _best_sentences(prompt: Prompt, limit: int) -> list[tuple[str, str]]:
     candidates = [(source, text) for source, body in prompt.documents for text in _sentences(body)]
     rarity = _rarity([words(text) for _, text in candidates])
     question = set(words(" ".join([prompt.question, *prompt.earlier[-1:]])))
     weights = [_weight(question, source, text, rarity) for source, text in candidates]
     ranked = sorted(range(len(candidates)), key=lambda at: (-weights[at], at))
-    keep = [at for at in ranked[:MAX_SENTENCES] if weights[at] > WORTH_SAYING * weights[ranked[0]]]
+    keep = [at for at in ranked[:limit] if weights[at] > WORTH_SAYING * weights[ranked[0]]]
     return [candidates[at] for at in sorted(keep)]
 
 
@@ -289,17 +291,22 @@ def _sentences(text: str) -> list[str]:
 def _report(tool: str, result: Mapping[str, Any]) -> str:
     """Say in a sentence what a tool returned."""
     if "error" in result:
-        return f"The tool {tool} did not work: {result['error']}."
+        return f"{_plain(tool).capitalize()} did not work: {result['error']}."
     if isinstance(result.get("answer"), str):
         return str(result["answer"])
-    facts = [f"{_plain(key)} {_say(value)}" for key, value in result.items() if value not in (None, [], "")]
-    return f"The tool {tool} found: {', '.join(facts)}."
+    facts = [(key, value) for key, value in result.items() if value]
+    head = _plain(tool).capitalize()
+    if facts and facts[0][0].endswith("_id"):
+        key, value = facts.pop(0)
+        head = f"{key.removesuffix('_id').capitalize()} {value}"
+    return f"{head}: {', '.join(_fact(key, value) for key, value in facts)}."
 
 
-def _say(value: object) -> str:
-    if isinstance(value, list):
-        return " and ".join(_say(item) for item in value)
-    return f"{value:,.2f}" if isinstance(value, float) else str(value)
+def _fact(key: str, value: object) -> str:
+    said = " and ".join(str(item) for item in value) if isinstance(value, list) else str(value)
+    if isinstance(value, float):
+        said = f"{value:.2f}"
+    return f"{_plain(key.removesuffix('_eur'))} {said}{' EUR' if key.endswith('_eur') else ''}"
 
 
 def _plain(name: str) -> str:

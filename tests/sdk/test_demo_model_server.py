@@ -117,7 +117,7 @@ def test_tools_are_called_with_arguments_from_the_conversation(client: OpenAI) -
     assert json.loads(call["function"]["arguments"]) == {"tag": "DOG-77"}
     result = {"role": "tool", "tool_call_id": call["id"], "content": '{"place": "under the table"}'}
     said = ask(client, [*messages, message, result], tools=[tool])
-    assert said == "The tool find_dog found: place under the table."
+    assert said == "Find dog: place under the table."
     assert "could not find" in ask(client, [{"role": "user", "content": "Find my dog"}], tools=[tool])
 
 
