@@ -7,9 +7,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from spanreel.segment import HEADER_BYTES
 from spanreel.store import DATABASE, JOURNAL
-from spanreel_exporters.duckdb import tails
 from spanreel_exporters.duckdb.watch import living_writers
 
 
@@ -29,21 +27,12 @@ class Idle:
         self._lock = threading.Lock()
         self._seen: dict[Path, Seen] = {}
 
-    def look(self, store: Path) -> dict[str, int]:
-        """How far each segment is filled; taken before an ingest so that nothing is missed between."""
-        with self._lock:
-            known = self._seen.get(store)
-        before = known.filled if known else {}
-        return {
-            name: _end(store / JOURNAL / name, before.get(name, HEADER_BYTES)) for name in _segments(store)
-        }
-
-    def note(self, store: Path, filled: dict[str, int]) -> None:
-        """An ingest that began at `filled` has left nothing."""
+    def note(self, store: Path, filled: dict[str, int], living: frozenset[str]) -> None:
+        """An ingest read each segment up to the given offset, found nothing behind, and these writers alive."""
         there = _segments(store)
         kept = {name: end for name, end in filled.items() if name in there}
         with self._lock:
-            self._seen[store] = Seen(kept, living_writers(store), _stamp(store))
+            self._seen[store] = Seen(kept, living, _stamp(store))
 
     def still(self, store: Path) -> bool:
         """Whether nothing was written, nobody came or died, and the file is as it was. Never raises."""
@@ -81,10 +70,3 @@ def _has_byte(path: Path, at: int) -> bool:
     finally:
         os.close(handle)
 
-
-def _end(path: Path, start: int) -> int:
-    """Where the filled part of a segment ends, looking from `start` on."""
-    segment = tails.SegmentFile(path, "", 0, 0, position=start)
-    while (chunk := tails.read(segment, 1 << 20)) is not None:
-        segment.position += len(chunk.data)
-    return segment.position
