@@ -297,3 +297,14 @@ def test_the_cache_of_names_is_bounded() -> None:
 def test_deep_json() -> None:
     body = b"[" * 900 + b'{"password":"hunter2"}' + b"]" * 900
     assert b"hunter2" not in Redactor().json_bytes(body)
+
+
+def test_a_google_key_among_many_z() -> None:
+    key = SECRETS["google"]
+    for text in (
+        f"{'lazy ' * 40}{key}",
+        f"{key}{' lazy' * 40}",
+        f"{'lazy ' * 13}{key} {'lazy ' * 40}",
+        f"{'I zz ' * 40}{key}",
+    ):
+        assert Redactor().text(text) == text.replace(key, "[REDACTED:google_key]")

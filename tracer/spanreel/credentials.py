@@ -145,6 +145,8 @@ ROWS: tuple[Row, ...] = (
     _row(b"z", b"I"),
 )
 
+_GOOGLE = re.compile(rb"z(?:" + FAMILIES[-1].at_pivot + rb")")
+
 
 def suspicious(data: bytes) -> bool:
     """Whether some family occurs in JSON text `data` (3 to 5 us for 12 kB of English prose)."""
@@ -157,7 +159,8 @@ def suspicious(data: bytes) -> bool:
                 return True
             tried += 1
             if tried > _DENSE:
-                if search(data, at + 1):
+                sparse = pivot == b"z" and data.count(b"I", at - 1) <= _DENSE
+                if _google_key(data, at - 1) if sparse else search(data, at + 1):
                     return True
                 break
             at = find(pivot, at + 1)
@@ -167,6 +170,16 @@ def suspicious(data: bytes) -> bool:
         if find(b":", start, at) >= 0 and _URL.search(data, start, at + 1):
             return True
         at = find(b"@", at + 1)
+    return False
+
+
+def _google_key(data: bytes, start: int) -> bool:
+    """The family of the pivot z by its second rarest byte: lazy, fuzzy, organize fill a text with z."""
+    at = data.find(b"I", start)
+    while at >= 0:
+        if data.startswith(b"za", at + 1) and _GOOGLE.match(data, at + 1):
+            return True
+        at = data.find(b"I", at + 1)
     return False
 
 
