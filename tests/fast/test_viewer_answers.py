@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
+from viewer_traces import EPOCH_NS
 
 from spanreel_viewer import answers, payload, source, story
 from spanreel_viewer.api import routes
 
-NOW = fixture.EPOCH_NS + 60 * 10**9
+NOW = EPOCH_NS + 60 * 10**9
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4),

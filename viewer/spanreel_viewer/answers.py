@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 RECENT: Final = 1_000
 """Newest traces over which the percentiles of the summary are taken."""
+_NOTHING: Final = frozenset({"{}", "[]", "null", '""'})
+"""Previews of values that hold nothing."""
 _KEPT_BACK: Final = frozenset({"exception.stacktrace"})
 """Attributes that are shown as the error and not a second time among the attributes."""
 
@@ -37,6 +39,9 @@ def row(trace: TraceRow) -> dict[str, Any]:
     out["started_ms"] = out.pop("start_ns") / 1e6
     del out["end_ns"]
     failed = trace.error_type or trace.error_message
+    for name in ("input_preview", "output_preview"):
+        if out[name] in _NOTHING:
+            out[name] = None
     out["worst_error"] = payload.error_line(trace.error_type, trace.error_message) if failed else None
     return out
 

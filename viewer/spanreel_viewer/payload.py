@@ -130,4 +130,6 @@ def error_line(kind: str | None, message: str | None) -> str:
     """Return an error in one line: its type and the first line of its message."""
     first = (message or "").strip().split("\n", 1)[0][:240]
     named = kind or "error"
+    if named.isdigit():
+        named = f"HTTP {named}"
     return f"{named}: {first}" if first else named

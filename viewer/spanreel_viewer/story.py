@@ -134,8 +134,14 @@ def _answered(columns: Mapping[str, list[Any]], kinds: Sequence[str], body: Body
     ends = columns["end"]
     models = [place for place, kind in enumerate(kinds) if kind == "llm" and ends[place] is not None]
     models.sort(key=lambda place: ends[place], reverse=True)
-    for place in dict.fromkeys((_root(columns), *models[:2])):
-        if place >= 0 and (text := answered(parse(body(place)[1]))):
+    root = _root(columns)
+    whole = parse(body(root)[1]) if root >= 0 else None
+    if text := answered(whole):
+        return {"text": text, "at": root}
+    if whole not in (None, "", {}, [], True, False):
+        return {"text": json.dumps(whole, ensure_ascii=False)[:LIMIT], "at": root}
+    for place in models[:2]:
+        if text := answered(parse(body(place)[1])):
             return {"text": text, "at": place}
     return None
 
@@ -155,7 +161,8 @@ def _wrong(columns: Mapping[str, list[Any]], errors: Mapping[int, str]) -> dict[
     if not failed:
         return found
     fatal = [place for place in sorted(causes) if _reaches_root(place, flags, parent)]
-    worst = fatal[-1] if fatal else min(causes)
+    telling = [place for place in sorted(causes) if ": " in errors[place]]
+    worst = fatal[-1] if fatal else (telling or sorted(causes))[0]
     return found | {"at": worst, "text": errors[worst], "fatal": bool(fatal)}
 
 

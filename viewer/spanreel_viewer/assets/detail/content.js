@@ -28,7 +28,7 @@ function problem({ span, error }) {
   const stack = error?.stacktrace ?? "";
   const lines = stack.split("\n").filter((/** @type {string} */ line) => line.trim()).length;
   return h("section.sr-problem", { role: "group", "aria-label": "Error" },
-    h("div.sr-problem-type", null, type),
+    h("div.sr-problem-type", null, /^\d+$/.test(type) ? `HTTP ${type}` : type),
     message ? textBlock(message, { mono: true, lines: 10, chars: 900 }) : null,
     stack ? disclosure(`Stack trace, ${plural(lines, "line")}`, () => h("pre.sr-stack", { tabIndex: 0 }, stack), lines <= 14) : null);
 }
@@ -56,21 +56,37 @@ function copied(parsed) {
   return typeof parsed.value === "string" ? parsed.value : stringify(parsed.value);
 }
 
-/** @param {{ok: boolean, value: any}} parsed */
+/** A few named values stand in two columns, each as what it is; anything else as a tree or as text. @param {{ok: boolean, value: any}} parsed */
 function plain(parsed) {
   const { value } = parsed;
-  if (value && typeof value === "object" && !Array.isArray(value)) {
-    const names = Object.keys(value);
-    if (names.length && names.length <= 12 && names.every((name) => value[name] === null || typeof value[name] !== "object")) {
-      return h("dl.sr-args", null, names.map((name) => h("div", null, h("dt", { title: name }, name), h("dd", null, scalar(value[name])))));
-    }
-  }
-  return anyValue(value);
+  if (looksRetrieved(value)) return documents(value.map(asDocument));
+  if (!value || typeof value !== "object" || Array.isArray(value)) return anyValue(value);
+  const names = Object.keys(value);
+  if (!names.length) return h("p.sr-quiet", null, "nothing");
+  if (names.length > 12) return jsonTree(value, { open: 2 });
+  return h("dl.sr-args", null, names.map((name) => {
+    const wide = isConversation(value[name]) || looksRetrieved(value[name]);
+    return h(wide ? "div.sr-args-wide" : "div", null, h("dt", { title: name }, name), h("dd", null, member(value[name])));
+  }));
 }
 
 /** @param {any} value */
-function scalar(value) {
-  return typeof value === "string" ? textBlock(value) : h("span.sr-json-number.sr-mono", null, String(value));
+function member(value) {
+  if (isConversation(value)) return conversation(value);
+  if (looksRetrieved(value)) return documents(value.map(asDocument));
+  if (typeof value === "string") return textBlock(value);
+  if (value !== null && typeof value === "object") return jsonTree(value, { open: 1 });
+  return h("span.sr-json-number.sr-mono", null, String(value));
+}
+
+/** Rerankers and home-made searches return what documents are: a text and a score. @param {any} value */
+function looksRetrieved(value) {
+  return Array.isArray(value) && value.length > 0 && value.every((item) => item && typeof item === "object" && typeof item.content === "string" && typeof item.score === "number");
+}
+
+/** @param {any} item @param {number} i */
+function asDocument(item, i) {
+  return { rank: i, id: item.id == null ? null : String(item.id), score: item.score, content: item.content, metadata: item.metadata ? stringify(item.metadata) : null };
 }
 
 /** Why there is nothing: not captured, cut, or simply none. @param {any} span */

@@ -67,7 +67,7 @@ export class Explorer {
     const folded = again && old ? new Set([...old.folded].map((place) => model.place.get(old.model.id[place]) ?? -1)) : m.firstFolds(model, OPEN_ROWS);
     const whole = !again || !old || old.window.to - old.window.from >= old.model.total * 0.999;
     this.tree.view = {
-      model, folded, open: false, rows: [], hits: null, barWidth: 0, selected: model.place.get(keptId) ?? 0,
+      model, folded, open: false, rows: [], hits: null, barWidth: 0, laneWidth: 0, selected: model.place.get(keptId) ?? 0,
       window: whole || !old ? { from: 0, to: model.total } : old.window,
     };
     if (!again) {

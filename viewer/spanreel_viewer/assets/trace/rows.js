@@ -9,7 +9,7 @@ export const ROW = 26;
 const SPARE = 6;
 
 /** @typedef {import("./model.js").Model} Model */
-/** @typedef {{model: Model, rows: number[], folded: Set<number>, open: boolean, selected: number, window: import("./time.js").Window, hits: Set<number>|null, barWidth: number}} View */
+/** @typedef {{model: Model, rows: number[], folded: Set<number>, open: boolean, selected: number, window: import("./time.js").Window, hits: Set<number>|null, barWidth: number, laneWidth: number}} View */
 /** @typedef {{root: HTMLElement, guide: HTMLElement, caret: HTMLElement, tile: HTMLElement, name: HTMLElement, marks: HTMLElement, below: HTMLElement, tokens: HTMLElement, cost: HTMLElement, lane: HTMLElement, bar: HTMLElement, wait: HTMLElement, label: HTMLElement, place: number, drawn: string}} Slot */
 
 /** @returns {Slot} */
@@ -133,13 +133,13 @@ export class Rows {
 
   /** @param {Slot} s @param {View} view @param {number} place */
   bar(s, view, place) {
-    const { model, window, barWidth } = view;
+    const { model, window, barWidth, laneWidth } = view;
     const scale = barWidth / (window.to - window.from);
     const left = (model.start[place] - window.from) * scale;
     const right = (model.end[place] - window.from) * scale;
-    const from = Math.min(Math.max(left, -4), barWidth + 4);
-    const to = Math.min(Math.max(right, -4), barWidth + 4);
-    const wide = Math.max(to - from, right < 0 || left > barWidth ? 0 : 2);
+    const from = Math.min(Math.max(left, -4), laneWidth + 4);
+    const to = Math.min(Math.max(right, -4), laneWidth + 4);
+    const wide = Math.max(to - from, right < 0 || left > laneWidth ? 0 : 2);
     s.bar.style.transform = `translateX(${from.toFixed(1)}px)`;
     s.bar.style.width = `${wide.toFixed(1)}px`;
     const first = model.first[place];
@@ -147,22 +147,20 @@ export class Rows {
     else s.wait.style.width = `${Math.min(Math.max(left + first * scale - from, 0), wide).toFixed(1)}px`;
     s.wait.classList.toggle("sr-on", first != null);
     write(s.label, duration(model.end[place] - model.start[place]));
-    const inView = right >= 0 && left <= barWidth;
+    const inView = right >= 0 && left <= laneWidth;
     const edge = from + wide;
     let at = edge + 6;
     let inside = false;
-    if (at + 52 > barWidth) {
+    if (at + 52 > laneWidth) {
       if (from > 62) at = from - 6;
       else {
-        at = Math.min(edge, barWidth) - 6;
+        at = Math.min(edge, laneWidth) - 5;
         inside = true;
       }
       s.label.style.transform = `translateX(${at.toFixed(1)}px) translateX(-100%)`;
     } else s.label.style.transform = `translateX(${at.toFixed(1)}px)`;
     s.label.style.visibility = inView ? "visible" : "hidden";
-    s.label.style.color = inside ? `var(--sr-ink-${model.kind[place]}, var(--sr-ink-span))` : "";
     s.label.classList.toggle("sr-inside", inside);
-    s.label.classList.toggle("sr-on-pattern", inside && (model.flags[place] & (RUNNING | INTERRUPTED | ABANDONED)) !== 0);
   }
 }
 

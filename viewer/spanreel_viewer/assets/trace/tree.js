@@ -8,6 +8,9 @@ import { clamp, followWindow, ticks } from "./time.js";
 /** @typedef {import("./model.js").Model} Model */
 /** @typedef {import("./time.js").Window} Window */
 
+/** Pixels kept free at the right, so that the duration of the longest bar stands beside it. */
+const LABEL_ROOM = 60;
+
 export class Tree {
   /** @param {{pick: (place: number) => void, toggle: (place: number) => void, moved: () => void}} hooks */
   constructor(hooks) {
@@ -123,7 +126,10 @@ export class Tree {
     this.seen = this.scroller.clientHeight;
     this.gutter = this.scroller.offsetWidth - this.scroller.clientWidth;
     this.root.style.setProperty("--gutter", `${this.gutter}px`);
-    if (this.view) this.view.barWidth = Math.max(this.axis.clientWidth, 1);
+    if (!this.view) return;
+    const lane = Math.max(this.axis.clientWidth, 1);
+    this.view.laneWidth = lane;
+    this.view.barWidth = lane >= LABEL_ROOM * 4 ? lane - LABEL_ROOM : lane;
   }
 
   resized() {
@@ -136,7 +142,7 @@ export class Tree {
   drawAxis() {
     const { view } = this;
     if (!view) return;
-    const { window, barWidth, model } = view;
+    const { window, barWidth, laneWidth, model } = view;
     const left = (100 * window.from) / model.total;
     this.lens.style.left = `${left}%`;
     this.lens.style.width = `${Math.max((100 * (window.to - window.from)) / model.total, 0.15)}%`;
@@ -144,10 +150,10 @@ export class Tree {
     const key = `${window.from}|${window.to}|${barWidth}`;
     if (key === this.drawn) return;
     this.drawn = key;
-    const { step, at } = ticks(window, barWidth);
     const scale = barWidth / (window.to - window.from);
+    const { step, at } = ticks({ from: window.from, to: window.from + laneWidth / scale }, laneWidth);
     const places = at.map((ms) => ({ ms, x: (ms - window.from) * scale }));
-    fill(this.axis, places.filter(({ x }) => x < barWidth - 44).map(({ ms, x }) => h("span.sr-tick", { style: `transform:translateX(${x.toFixed(1)}px)` }, tick(ms, step))));
+    fill(this.axis, places.filter(({ x }) => x < laneWidth - 44).map(({ ms, x }) => h("span.sr-tick", { style: `transform:translateX(${x.toFixed(1)}px)` }, tick(ms, step))));
     fill(this.lines, places.map(({ x }) => h("i", { style: `transform:translateX(${x.toFixed(1)}px)` })));
   }
 
