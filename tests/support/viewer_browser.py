@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,7 +34,8 @@ def chromium() -> str | None:
 @contextmanager
 def serving(*command: str) -> Iterator[str]:
     """Run a viewer and give its URL, which it prints once it answers."""
-    environment = {**os.environ, "PYTHONPATH": str(SUPPORT), "PYTHONUNBUFFERED": "1"}
+    state = tempfile.mkdtemp(prefix="spanreel-state-")
+    environment = {**os.environ, "PYTHONPATH": str(SUPPORT), "PYTHONUNBUFFERED": "1", "XDG_STATE_HOME": state}
     process = subprocess.Popen(
         [sys.executable, *command],
         stdout=subprocess.PIPE,
@@ -49,6 +51,7 @@ def serving(*command: str) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGINT)
         rest = process.communicate(timeout=20)[0]
+        shutil.rmtree(state, ignore_errors=True)
         assert process.returncode == 0, rest
         assert not rest.strip(), rest
 
