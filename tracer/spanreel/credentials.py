@@ -159,8 +159,7 @@ def suspicious(data: bytes) -> bool:
                 return True
             tried += 1
             if tried > _DENSE:
-                sparse = pivot == b"z" and data.count(b"I", at - 1) <= _DENSE
-                if _google_key(data, at - 1) if sparse else search(data, at + 1):
+                if _google_key(data, at - 1, search) if pivot == b"z" else search(data, at + 1):
                     return True
                 break
             at = find(pivot, at + 1)
@@ -173,14 +172,16 @@ def suspicious(data: bytes) -> bool:
     return False
 
 
-def _google_key(data: bytes, start: int) -> bool:
+def _google_key(data: bytes, start: int, search: Try) -> bool:
     """The family of the pivot z by its second rarest byte: lazy, fuzzy, organize fill a text with z."""
     at = data.find(b"I", start)
-    while at >= 0:
+    for _ in range(_DENSE):
+        if at < 0:
+            return False
         if data.startswith(b"za", at + 1) and _GOOGLE.match(data, at + 1):
             return True
         at = data.find(b"I", at + 1)
-    return False
+    return at >= 0 and bool(search(data, at + 1))
 
 
 def edits(data: bytes) -> Iterator[tuple[int, int, bytes]]:
