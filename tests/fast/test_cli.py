@@ -235,6 +235,12 @@ def test_sql_in_every_format(run: Run) -> None:
     assert rows == [["name", "n", "nothing"], ["answer", "2", ""], ["ingest", "1", ""]]
 
 
+def test_numbers_that_json_has_no_word_for_become_null(run: Run) -> None:
+    assert json.loads(run("sql", "SELECT 'nan'::DOUBLE AS a, [1.0, 'inf'::DOUBLE] AS b", "--json")[1]) == [
+        {"a": None, "b": [1.0, None]}
+    ]
+
+
 def test_refused_sql_says_what_is_allowed(run: Run) -> None:
     code, out, err = run("sql", "DROP VIEW spans")
     assert (code, out) == (1, "")

@@ -144,7 +144,7 @@ def test_what_can_never_be_taken_in_does_not_keep_it_for_ever(store: Path) -> No
 def test_upkeep_that_fails_is_logged_and_goes_on(store: Path) -> None:
     time, writer = Time(), Writer(store)
 
-    def failing(_store: Path) -> None:
+    def failing(_store: Path) -> str:
         raise StoreError("no room")
 
     log = KeeperLog(store)
@@ -178,7 +178,7 @@ def test_the_log_is_private_bounded_and_does_not_repeat_itself(store: Path) -> N
 
 def test_upkeep_and_settle_of_a_young_store_are_nothing(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(store.parent / "state"))
-    upkeep(store)
+    assert upkeep(store) == ""
     settle(store)
 
 

@@ -296,3 +296,36 @@ def test_a_full_disk_loses_nothing_that_fits_again(store: Path) -> None:
             os.kill(pid, signal.SIGTERM)
             wait(lambda: not keeper_start.is_running(store))
         subprocess.run(["umount", "-l", str(store)], check=False)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a file system needs root")
+def test_a_read_only_store_harms_no_program_and_can_be_read(store: Path) -> None:
+    store.mkdir(mode=0o700)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m,mode=0700", "tmpfs", str(store)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        run(store, "record()", SPANREEL_KEEPER="off")
+        listing = "from spanreel import cli; sys.exit(cli.main(['sql', 'SELECT count(*) AS n FROM spans', '--json']))"
+        assert run(store, listing, SPANREEL_KEEPER="off") == '[\n  {\n    "n": 3\n  }\n]\n'
+        subprocess.run(["mount", "-o", "remount,ro", str(store)], check=True)
+        assert run(store, "record(); print('unharmed')") == "unharmed\n"
+        child = program(store, listing)
+        out, err = child.communicate()
+        assert '"n": 3' in out
+        assert "Read-only" in err
+        doctor = program(store, "from spanreel import cli; sys.exit(cli.main(['doctor']))")
+        assert "read-only" in doctor.communicate()[0]
+    finally:
+        subprocess.run(["umount", "-l", str(store)], check=False)
+
+
+def test_a_store_path_that_is_a_file_harms_no_program(store: Path) -> None:
+    store.write_text("precious")
+    assert run(store, "record(); print('unharmed')") == "unharmed\n"
+    assert store.read_text() == "precious"
+    store.unlink()

@@ -115,6 +115,9 @@ def test_the_marker_is_nowhere_and_the_rest_is_whole(
     writer = Writer(store)
     gone = plant(writer, 1)
     kept = plant(writer, 2, "harmless")
+    (store / "tmp").mkdir()
+    (store / "tmp" / "duckdb_temp_storage_0.tmp").write_text(f"spilled by a killed query: {MARKER}")
+    (store / "keeper.log").write_text(f"ValueError: {MARKER}")
     if ingested:
         ingest.catch_up(store)
     if not alive:

@@ -8,8 +8,8 @@ import signal
 import stat
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 MEMORY_FLOOR = 512 << 20
 """Bytes: in a smaller cgroup a second interpreter could get the user's program killed."""
@@ -31,8 +31,7 @@ NETWORK_TYPES = frozenset({
 LOCAL_FUSE = frozenset({"fuse.ext4", "fuse.ntfs-3g", "fuse.fuse-overlayfs", "fuse.overlayfs", "fuse.lxcfs"})
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """Whether to start a keeper, and the reason in one word (`ok` when it may start)."""
 
     start: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import sys
@@ -77,7 +78,19 @@ def _columns(cells: Sequence[str], widths: Sequence[int], flush: set[int]) -> st
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
     """JSON text that a terminal cannot be steered by: control characters and lone surrogates are escaped."""
-    return json.dumps(value, ensure_ascii=False, indent=indent, default=str).translate(_JSON_CONTROL)
+    try:
+        text = json.dumps(value, ensure_ascii=False, indent=indent, default=str, allow_nan=False)
+    except ValueError:  # NaN and infinity are no JSON
+        text = json.dumps(_finite(value), ensure_ascii=False, indent=indent, default=str)
+    return text.translate(_JSON_CONTROL)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def one_line(text: object, limit: int | None = None) -> str:

@@ -58,6 +58,7 @@ def _count(text: str) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     from spanreel.analysis.record import KINDS
     from spanreel.command import nearest
+    from spanreel_exporters.duckdb import stores
     from spanreel_exporters.duckdb.reader import DuckReader
 
     if arguments.kind is not None and arguments.kind not in KINDS:
@@ -65,7 +66,9 @@ def _run(arguments: argparse.Namespace) -> int:
             f"no kind {arguments.kind!r}{nearest(arguments.kind, KINDS)} (kinds: {', '.join(KINDS)})"
         )
     since = None if arguments.since is None else time.time_ns() - round(arguments.since * 1e9)
-    with DuckReader(store_path(arguments)) as reader:
+    store = store_path(arguments)
+    stores.register(store)
+    with DuckReader(store) as reader:
         page = reader.traces(
             text=arguments.text,
             errors=True if arguments.errors else None,

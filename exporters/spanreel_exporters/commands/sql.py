@@ -36,6 +36,8 @@ def _run(arguments: argparse.Namespace) -> int:
         _write_csv(rows)
     else:
         _write_table(out, rows)
+    for notice in rows.notices:
+        sys.stderr.write(f"note: {terminal.one_line(notice)}\n")
     if rows.truncated:
         sys.stderr.write(f"note: only the first {len(rows):,} rows are shown\n")
     return 0

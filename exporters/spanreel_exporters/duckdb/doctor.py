@@ -165,10 +165,10 @@ def _disk(store: Path, facts: dict[str, Any]) -> Iterator[Check]:
             f"{store} is on a network or shared file system ({kind}), where locks cannot be trusted",
             "put the store on a local disk: SPANREEL_STORE",
         )
-    free = shutil.disk_usage(store).free
-    facts["free_bytes"] = free
-    floor = retention.DEFAULT_FLOOR
-    if free < 16 << 20:
+    disk = shutil.disk_usage(store)
+    facts["free_bytes"] = free = disk.free
+    floor = retention.free_floor(disk.total)
+    if free < min(16 << 20, floor):
         yield Check(
             "disk",
             "error",

@@ -100,14 +100,20 @@ def forget(store: Path, selector: Selector, *, dry_run: bool = False) -> Receipt
         notes = []
         if (store / compaction.PENDING).exists():  # of this call, or of one that was cut off
             compaction.rewrite(store)
-            with suppress(OSError):
-                (store / LOG_NAME).unlink()
+            _remove_traces_of_work(store)
             alive = _still_running(store, traces)
             if alive:
                 notes.append(
                     f"still being recorded, what follows is dropped when it is brought in: {', '.join(alive)}"
                 )
         return _receipt(store, selector, traces, erased, dry_run=False, notes=tuple(notes))
+
+
+def _remove_traces_of_work(store: Path) -> None:
+    """Delete the keeper's log, which may quote, and what a killed query left of its spilled rows."""
+    for path in (store / LOG_NAME, *(store / "tmp").glob("*")):
+        with suppress(OSError):
+            path.unlink()
 
 
 def _in_database(store: Path, selector: Selector, *, dry_run: bool) -> tuple[tuple[str, ...], dict[str, int]]:

@@ -88,7 +88,7 @@ class Keeper:
         store: Path,
         *,
         ingest: Callable[[Path], Step],
-        upkeep: Callable[[Path], None] = lambda _store: None,
+        upkeep: Callable[[Path], str] = lambda _store: "",
         log: Callable[[str], None] = lambda _text: None,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
@@ -134,7 +134,7 @@ class Keeper:
                 active = now
             if now >= upkeep_at:
                 upkeep_at = now + UPKEEP_S
-                self._guarded(self._upkeep)
+                self._look_after()
             if now - active > (PATIENCE_S if unsettled else LINGER_S):
                 return "stuck" if unsettled else "idle"
             self._sleep(self._pause)
@@ -160,9 +160,11 @@ class Keeper:
         self._pause = 0.0 if step.more else BUSY_S if step.moved else min(self._pause * 1.5 or BUSY_S, IDLE_S)
         return step.more
 
-    def _guarded(self, action: Callable[[Path], None]) -> None:
+    def _look_after(self) -> None:
         try:
-            action(self._store)
+            done = self._upkeep(self._store)
+            if done:
+                self._log(done)
         except Exception as error:
             self._log(f"upkeep: {type(error).__name__}: {error}")
 
@@ -253,14 +255,20 @@ def ingest_step(store: Path) -> Step:
     return Step(moved=report.bytes_read > 0, more=not report.caught_up)
 
 
-def upkeep(store: Path) -> None:
-    """Keep the store within its limits, finish an erasure that was cut off, and stay on the register."""
+def upkeep(store: Path) -> str:
+    """Keep the store within its limits, finish an erasure that was cut off, and stay on the register.
+
+    Returns what was done in words for the log; nothing when there was nothing to do.
+    """
     from spanreel_exporters.duckdb import compaction, retention, stores
 
     stores.register(store)
     if (store / compaction.PENDING).exists():
         compaction.compact(store)
-    retention.enforce(store)
+    pruned = retention.enforce(store)
+    if pruned is None:
+        return ""
+    return f"pruned to {pruned.bytes_after:,} bytes: {pruned.traces:,} traces, bodies of {pruned.bodies:,} spans. {pruned.note}"
 
 
 def settle(store: Path) -> None:

@@ -88,11 +88,16 @@ def enforce(store: Path, environ: Mapping[str, str] = os.environ) -> Pruned | No
 def effective_limit(store: Path, environ: Mapping[str, str] = os.environ) -> int:
     """Return the most bytes that the database may take now: the limit, less what the disk lacks."""
     limit = _setting(environ, "SPANREEL_MAX_SIZE", DEFAULT_LIMIT)
-    floor = _setting(environ, "SPANREEL_MIN_FREE", DEFAULT_FLOOR)
-    missing = floor - shutil.disk_usage(store).free
+    disk = shutil.disk_usage(store)
+    missing = free_floor(disk.total, environ) - disk.free
     if missing <= 0:
         return limit
     return min(limit, max(database_bytes(store) - missing, SPARED))
+
+
+def free_floor(total: int, environ: Mapping[str, str] = os.environ) -> int:
+    """Return the bytes that should stay free on a disk of `total` bytes; a small disk has a smaller floor."""
+    return _setting(environ, "SPANREEL_MIN_FREE", min(DEFAULT_FLOOR, total // 20))
 
 
 def _setting(environ: Mapping[str, str], name: str, default: int) -> int:

@@ -36,16 +36,18 @@ class Rows(list[dict[str, Any]]):
     """The answer to a query: a list of dicts, one a row, in the query's order.
 
     `columns` are the column names (a name used twice is numbered), `truncated` tells that more rows
-    existed than were fetched.
+    existed than were fetched, `notices` what the answer may lack (the file held by another client, a long
+    journal), in words for a person.
     """
 
-    __slots__ = ("columns", "truncated")
+    __slots__ = ("columns", "notices", "truncated")
 
     def __init__(
         self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, truncated: bool = False
     ) -> None:
         self.columns = distinct(columns)
         self.truncated = truncated
+        self.notices: list[str] = []
         super().__init__(dict(zip(self.columns, row, strict=True)) for row in rows)
 
     def df(self) -> pd.DataFrame:
@@ -100,7 +102,9 @@ def sql(query: str, params: Parameters = None, store: str | os.PathLike[str] | N
     check(query)
     configured = store if store is not None else os.environ.get("SPANREEL_STORE") or None
     with DuckReader(resolve(None if configured is None else Path(configured))) as reader:
-        return run(locked_down(reader), query, params)
+        rows = run(locked_down(reader), query, params)
+        rows.notices = list(reader.notices)
+        return rows
 
 
 def check(query: str) -> None:
