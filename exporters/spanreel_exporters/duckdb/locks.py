@@ -79,17 +79,21 @@ def shared(store: Path, *, timeout_s: float = 10.0) -> Iterator[None]:
     """
     _refuse_network(store)
     try:
-        gate, main = _open(store / GATE), _open(store / MAIN)
+        main = _open(store / MAIN)
     except StoreError:
         if (store / MAIN).exists():
             raise
         yield
         return
+    gate = -1
     try:
+        with suppress(StoreError):  # read-only before an ingester ever had to wait: there is no gate to pass
+            gate = _open(store / GATE)
         deadline = time.monotonic() + timeout_s
-        got = _wait(gate, fcntl.LOCK_SH, deadline) and _wait(main, fcntl.LOCK_SH, deadline)
-        os.close(gate)
-        gate = -1
+        got = (gate < 0 or _wait(gate, fcntl.LOCK_SH, deadline)) and _wait(main, fcntl.LOCK_SH, deadline)
+        if gate >= 0:
+            os.close(gate)
+            gate = -1
         if not got:
             raise StoreBusyError(
                 f"the store {store} is busy: its lock could not be had within {timeout_s:g} s"

@@ -1,4 +1,0 @@
-DELETE FROM store.loss_row WHERE last_ns < $before_ns;
-DELETE FROM store.process WHERE start_ns < $before_ns
-  AND procid NOT IN (SELECT procid FROM store.span_row WHERE procid IS NOT NULL)
-  AND procid NOT IN (SELECT procid FROM store.open_span);
