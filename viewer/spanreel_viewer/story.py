@@ -135,6 +135,8 @@ def _answered(columns: Mapping[str, list[Any]], kinds: Sequence[str], body: Body
     models = [place for place, kind in enumerate(kinds) if kind == "llm" and ends[place] is not None]
     models.sort(key=lambda place: ends[place], reverse=True)
     root = _root(columns)
+    if root >= 0 and columns["flags"][root] & payload.ERROR:
+        return None  # what a step said on the way is no answer
     whole = parse(body(root)[1]) if root >= 0 else None
     if text := answered(whole):
         return {"text": text, "at": root}

@@ -61,6 +61,17 @@ export function cost(usd) {
   return "$" + grouped(Math.floor(usd + 0.5));
 }
 
+/** A cost of which some part is not known: never less than this. @param {number|null|undefined} usd @returns {string} */
+export function costAtLeast(usd) {
+  const text = cost(usd);
+  return text.startsWith("<") || text === "$0" ? "> $0" : "\u2265 " + text;
+}
+
+/** A model's name without the date of its version. @param {string} name @returns {string} */
+export function model(name) {
+  return name.replace(/-20\d\d-?\d\d-?\d\d$/, "");
+}
+
 /** A share between 0 and 1. @param {number|null|undefined} share @returns {string} */
 export function percent(share) {
   if (share == null) return MISSING;

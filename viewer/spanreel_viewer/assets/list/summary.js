@@ -1,6 +1,6 @@
 // The strip over the list: the store in seven figures, and what the reader should know about it.
 import { fill, h, icon } from "../dom.js";
-import { cost, count, duration, percent, plural } from "../format.js";
+import { cost, costAtLeast, count, duration, percent, plural } from "../format.js";
 
 /** @param {HTMLElement} host @param {any} summary */
 export function drawSummary(host, summary) {
@@ -13,7 +13,7 @@ export function drawSummary(host, summary) {
     tile("Median", duration(summary.p50_ms), null, "", over(summary)),
     tile("p95", duration(summary.p95_ms), null, "", over(summary)),
     tile("Tokens", count(summary.tokens ?? (summary.input_tokens ?? 0) + (summary.output_tokens ?? 0)), plural(summary.llm_calls ?? 0, "model call")),
-    tile("Cost", priceless ? "no price" : (unpriced ? "\u2265 " : "") + cost(summary.cost_usd ?? 0), unpriced ? `lower bound, ${count(unpriced)} unpriced` : null),
+    tile("Cost", priceless ? "no price" : (unpriced ? costAtLeast : cost)(summary.cost_usd ?? 0), unpriced ? `lower bound, ${count(unpriced)} unpriced` : null),
     tile("Lost", count(summary.losses ?? 0), summary.losses ? "see why" : "nothing", summary.losses ? "sr-warned" : "", (summary.loss_lines ?? []).join("\n")),
   );
 }

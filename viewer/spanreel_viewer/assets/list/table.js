@@ -1,6 +1,6 @@
 // The list of traces as virtual rows: pages come as they are scrolled to.
 import { fill, h, icon, write } from "../dom.js";
-import { clock, cost, count, duration, plural } from "../format.js";
+import { clock, cost, costAtLeast, count, duration, model as shortModel, plural } from "../format.js";
 import { href } from "../url.js";
 
 /** @typedef {{row: (index: number) => any, want: (first: number, last: number) => void, total: number}} Source */
@@ -154,7 +154,7 @@ function dress(node, row, slowest) {
   fill(output, row.worst_error && failed ? h("span.sr-row-error", { title: row.worst_error }, row.worst_error) : h("span", { title: row.output_preview ?? "" }, row.output_preview ?? ""));
   output.classList.toggle("sr-void", !(row.worst_error && failed) && !row.output_preview);
   const models = row.models ?? [];
-  fill(model, models.length ? [h("span", { title: models.join(", ") }, models[0]), models.length > 1 ? h("span.sr-plus", null, `+${models.length - 1}`) : null] : null);
+  fill(model, models.length ? [h("span", { title: models.join(", ") }, shortModel(models[0])), models.length > 1 ? h("span.sr-plus", null, `+${models.length - 1}`) : null] : null);
   write(session, row.session_id ?? "");
   session.title = row.session_id ?? "";
   const running = row.state === "running";
@@ -163,7 +163,7 @@ function dress(node, row, slowest) {
   const sum = row.input_tokens == null && row.output_tokens == null ? null : (row.input_tokens ?? 0) + (row.output_tokens ?? 0);
   write(tokens, sum ? count(sum) : "");
   const lower = row.unpriced_calls > 0;
-  write(price, row.cost_usd == null ? (lower ? "no price" : "") : (lower ? "\u2265 " : "") + cost(row.cost_usd));
+  write(price, row.cost_usd == null ? (lower ? "no price" : "") : (lower ? costAtLeast : cost)(row.cost_usd));
   price.title = lower ? `${count(row.unpriced_calls)} calls of a model without a known price: a lower bound` : "";
   fill(errors, row.error_count ? h(`span.sr-count${failed ? "" : ".sr-caught"}`, { title: `${plural(row.error_count, "span")} failed${failed ? "" : ", caught on the way"}` + (row.worst_error ? `\n${row.worst_error}` : "") }, count(row.error_count)) : null);
 }

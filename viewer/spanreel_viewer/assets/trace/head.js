@@ -1,5 +1,5 @@
 // The head of the trace: asked, answered, what is wrong, what took the time. One click goes to the span.
-import { clock, cost, count, duration, percent, plural } from "../format.js";
+import { clock, cost, costAtLeast, count, duration, percent, plural } from "../format.js";
 import { copyButton, fill, h, icon } from "../dom.js";
 import { follow } from "../url.js";
 
@@ -25,7 +25,7 @@ export function drawHead(host, payload, model, hooks) {
         fact(tokens == null ? null : count(tokens), "tokens", `${count(trace.input_tokens)} in, ${count(trace.output_tokens)} out`),
         trace.unpriced_calls > 0 && trace.cost_usd == null
           ? fact("no price", "", `${plural(trace.unpriced_calls, "call")} of a model without a known price`)
-          : fact(trace.cost_usd == null ? null : (lower ? "\u2265 " : "") + cost(trace.cost_usd), "", lower ? `A lower bound: ${plural(trace.unpriced_calls, "call")} without a known price` : "Cost"),
+          : fact(trace.cost_usd == null ? null : (lower ? costAtLeast : cost)(trace.cost_usd), "", lower ? `A lower bound: ${plural(trace.unpriced_calls, "call")} without a known price` : "Cost"),
         fact(clock(trace.started_ms, Date.now()), "", new Date(trace.started_ms).toISOString()),
         trace.session_id ? h("span.sr-fact.sr-fact-session", { title: `Session ${trace.session_id}` }, trace.session_id) : null,
       ),
