@@ -31,24 +31,24 @@ EVERY = 20
 RARE = "a lighthouse keeper of Ouessant"
 HITS = 50
 _IDS = """
-  seq + $k * $n AS seq, md5(trace_id || $k) AS trace_id
+  seq + $k::BIGINT * $n AS seq, md5(trace_id || $k) AS trace_id
 """
 _SPANS = f"""
 INSERT INTO store.span_row SELECT * REPLACE (
   {_IDS.strip()}, left(md5(span_id || $k), 16) AS span_id, left(md5(parent_id || $k), 16) AS parent_id,
-  start_ns + $k * $width AS start_ns, end_ns + $k * $width AS end_ns
+  start_ns + $k::BIGINT * $width AS start_ns, end_ns + $k::BIGINT * $width AS end_ns
 ) FROM store.span_row WHERE seq <= $n
 """
 _TRACES = """
 INSERT INTO store.trace_row SELECT * REPLACE (
-  md5(trace_id || $k) AS trace_id, first_seq + $k * $n AS first_seq, last_seq + $k * $n AS last_seq,
-  root_seq + $k * $n AS root_seq, left(md5(root_span_id || $k), 16) AS root_span_id,
+  md5(trace_id || $k) AS trace_id, first_seq + $k::BIGINT * $n AS first_seq, last_seq + $k::BIGINT * $n AS last_seq,
+  root_seq + $k::BIGINT * $n AS root_seq, left(md5(root_span_id || $k), 16) AS root_span_id,
   left(md5(error_span_id || $k), 16) AS error_span_id,
-  start_ns + $k * $width AS start_ns, end_ns + $k * $width AS end_ns
+  start_ns + $k::BIGINT * $width AS start_ns, end_ns + $k::BIGINT * $width AS end_ns
 ) FROM store.trace_row WHERE first_seq <= $n
 """
 _BODIES = (
-    "INSERT INTO store.span_body SELECT * REPLACE (seq + $k * $n AS seq) FROM store.span_body WHERE seq <= $n"
+    "INSERT INTO store.span_body SELECT * REPLACE (seq + $k::BIGINT * $n AS seq) FROM store.span_body WHERE seq <= $n"
 )
 _DOCUMENTS = (
     f"INSERT INTO store.document SELECT * REPLACE ({_IDS.strip()}) FROM store.document WHERE seq <= $n"
