@@ -329,3 +329,48 @@ def test_a_store_path_that_is_a_file_harms_no_program(store: Path) -> None:
     assert run(store, "record(); print('unharmed')") == "unharmed\n"
     assert store.read_text() == "precious"
     store.unlink()
+
+
+def test_a_keeper_that_cannot_run_is_not_started_again_and_again(store: Path) -> None:
+    out = run(
+        store,
+        """
+        from pathlib import Path
+        from spanreel import keeper_start, store as stores
+        path = stores.create(Path(os.environ["SPANREEL_STORE"]))
+        keeper_start.keeper_command = lambda store: ["/bin/false"]
+        print(keeper_start.start(path, mode="on"))
+        while keeper_start.is_running(path):
+            time.sleep(0.01)
+        print(keeper_start.start(path, mode="on"))
+        """,
+    )
+    assert out.split() == ["started", "resting"]
+
+
+def test_a_fork_amid_a_start_does_not_keep_the_lock(store: Path) -> None:
+    out = run(
+        store,
+        """
+        from pathlib import Path
+        from spanreel import keeper_start, store as stores
+        path = stores.create(Path(os.environ["SPANREEL_STORE"]))
+        keeper_start.keeper_command = lambda store: ["/bin/false"]
+        spawn, children = keeper_start._spawn, []
+        def and_fork(*arguments):
+            child = os.fork()
+            if not child:
+                time.sleep(30)
+                os._exit(0)
+            children.append(child)
+            spawn(*arguments)
+        keeper_start._spawn = and_fork
+        print(keeper_start.start(path, mode="on"))
+        deadline = time.monotonic() + 10
+        while keeper_start.is_running(path) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        print(keeper_start.is_running(path))
+        os.kill(children[0], 9)
+        """,
+    )
+    assert out.split() == ["started", "False"]

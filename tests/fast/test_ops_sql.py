@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from journal_fixture import Writer, ids
+from recording import Recording
 
 import spanreel
 from spanreel.errors import QueryError, SpanreelError, StoreError
@@ -220,6 +220,7 @@ def test_columns_are_made_distinct(columns: list[str]) -> None:
     assert len(set(made)) == len(made) == len(columns)
 
 
-def test_environment_chooses_the_store(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(os.environ, "SPANREEL_STORE", str(store))
-    assert user_sql.sql("SELECT count(*) AS n FROM spans")[0]["n"] == 4
+def test_the_recorders_store_is_the_default(recording: Recording) -> None:
+    with spanreel.span("here"):
+        pass
+    assert spanreel.sql("SELECT name FROM spans") == [{"name": "here"}]

@@ -14,6 +14,7 @@ import _thread
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,7 +33,7 @@ SHELL = "/bin/sh"
 KEPT_VARIABLES = (
     "PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "USER", "LOGNAME", "LD_LIBRARY_PATH",
     "DYLD_LIBRARY_PATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONUTF8", "PYTHONNOUSERSITE", "VIRTUAL_ENV",
-    "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "__PYVENV_LAUNCHER__",
+    "SPANREEL_MAX_SIZE", "SPANREEL_MIN_FREE", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "__PYVENV_LAUNCHER__",
 )  # fmt: skip
 """What a keeper needs; keys, tokens and other programs' switches stay out of its environment."""
 
@@ -42,12 +43,19 @@ _PATIENCE_S = 0.04
 """A program that ends while its own thread starts the keeper waits this long for it, else neither would."""
 
 
+_REST_S = 10.0
+_LONGEST_REST_S = 600.0
+"""Between two starts by one program: a keeper that steps down or cannot run is not started for ever."""
+_attempts: dict[Path, tuple[int, float]] = {}
+_held: list[int] = []
+
+
 def start(
     store: str | os.PathLike[str], *, mode: str = "auto", environ: Mapping[str, str] | None = None
 ) -> str:
     """Start a keeper for `store` if the rules allow it and none runs; return what happened in one word.
 
-    `started`, `running`, `failed`, or the reason of `keeper_rules.decide`. `mode` is the configured
+    `started`, `running`, `resting`, `failed`, or the reason of `keeper_rules.decide`. `mode` is the configured
     `keeper=`; `SPANREEL_KEEPER` wins over `auto`. Never raises; takes a few milliseconds.
     """
     if not _starting.acquire(timeout=_PATIENCE_S):
@@ -64,6 +72,9 @@ def _start(store: Path, mode: str, environ: Mapping[str, str]) -> str:
     wanted = effective_mode(mode, environ)
     if wanted != "off" and is_running(store):
         return "running"
+    attempts, not_before = _attempts.get(store, (0, 0.0))
+    if time.monotonic() < not_before:
+        return "resting"
     from spanreel.keeper_rules import decide
 
     decision = decide(store, wanted, environ)
@@ -72,11 +83,22 @@ def _start(store: Path, mode: str, environ: Mapping[str, str]) -> str:
     lock = take_lock(store)
     if lock is None:
         return "running"
+    _held.append(lock)
     try:
         _spawn(store, lock, environ)
     finally:
+        _held.remove(lock)
         os.close(lock)
+    _attempts[store] = (attempts + 1, time.monotonic() + min(_REST_S * 2**attempts, _LONGEST_REST_S))
     return "started"
+
+
+def _in_child() -> None:
+    """After a fork: an inherited descriptor would keep the keeper's lock for the life of the child."""
+    global _starting  # noqa: PLW0603 - the copy may be held by a thread that is not here
+    _starting = _thread.allocate_lock()
+    while _held:
+        os.close(_held.pop())
 
 
 def effective_mode(mode: str, environ: Mapping[str, str]) -> str:
@@ -196,6 +218,10 @@ def keeper_environment(environ: Mapping[str, str]) -> dict[str, str]:
     kept["MALLOC_ARENA_MAX"] = "1"  # glibc keeps freed memory per arena; the keeper has a cap to stay under
     kept[PATHS_VARIABLE] = os.pathsep.join(entry for entry in sys.path if entry.startswith("/"))
     return kept
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
 
 
 def _main() -> None:

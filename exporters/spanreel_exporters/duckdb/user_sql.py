@@ -100,8 +100,11 @@ def sql(query: str, params: Parameters = None, store: str | os.PathLike[str] | N
     from spanreel_exporters.duckdb.reader import DuckReader, locked_down
 
     check(query)
-    configured = store if store is not None else os.environ.get("SPANREEL_STORE") or None
-    with DuckReader(resolve(None if configured is None else Path(configured))) as reader:
+    if store is None:
+        from spanreel.recorder import settings
+
+        store = settings().store
+    with DuckReader(resolve(None if store is None else Path(store))) as reader:
         rows = run(locked_down(reader), query, params)
         rows.notices = list(reader.notices)
         return rows
