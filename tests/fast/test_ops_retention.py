@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from journal_fixture import MS, T0, Writer, ids
 
+from spanreel.errors import StoreError
 from spanreel_exporters.duckdb import compaction, ingest, locks, retention
 from spanreel_exporters.duckdb.reader import DuckReader
 
@@ -73,13 +74,29 @@ def test_size_drops_the_oldest_bodies_first_and_keeps_their_spans(tmp_path: Path
 def test_size_drops_the_oldest_traces_when_bodies_are_not_enough(tmp_path: Path) -> None:
     record(tmp_path, 3000, length=100)
     compaction.compact(tmp_path)
-    done = retention.prune(tmp_path, max_bytes=400_000)
+    done = retention.prune(tmp_path, max_bytes=1_000_000)
     spans, _ = counts(tmp_path)
-    assert done.bytes_after <= 400_000
+    assert done.bytes_after <= 1_000_000
     assert done.traces > 0
-    assert spans == 3000 - done.traces
+    assert 500 < spans == 3000 - done.traces
     with DuckReader(tmp_path) as reader:
         assert reader.traces(limit=1).rows[0].trace_id == ids(3000)[0]
+
+
+def test_size_goes_on_with_traces_where_no_bodies_are_left(tmp_path: Path) -> None:
+    record(tmp_path, 3000, length=300)
+    first = retention.prune(tmp_path, max_bytes=1_500_000)
+    assert first.bytes_after <= 1_500_000
+    done = retention.prune(tmp_path, max_bytes=1_000_000)
+    assert done.traces > 0
+    assert done.bytes_after <= 1_000_000
+
+
+def test_a_size_that_no_database_has_is_refused(tmp_path: Path) -> None:
+    record(tmp_path, 3)
+    with pytest.raises(StoreError, match="1 MB"):
+        retention.prune(tmp_path, max_bytes=1000)
+    assert counts(tmp_path)[0] == 3
 
 
 def test_a_store_under_its_limit_is_left_alone(tmp_path: Path) -> None:

@@ -105,26 +105,40 @@ def _cells(row: TraceRow) -> tuple[str, ...]:
         time.strftime("%m-%d %H:%M:%S", time.localtime(row.start_ns / 1e9)),
         row.trace_id[:12],
         terminal.one_line(row.name, _NAME_WIDTH),
-        row.state if row.state != "ended" else row.status,
+        _status(row),
         terminal.duration(row.duration_ms),
         terminal.count(row.span_count),
         terminal.count(row.llm_calls),
         terminal.count(row.input_tokens),
         terminal.count(row.output_tokens),
-        terminal.money(row.cost_usd) + ("+?" if row.unpriced_calls else ""),
+        _cost(row),
         terminal.one_line(_about(row), 60),
     )
 
 
+def _status(row: TraceRow) -> str:
+    """How it went; errors that the program got over are counted behind `ok`."""
+    if row.state != "ended":
+        return row.state
+    inner = row.error_count if row.status != "error" else 0
+    return f"{row.status} ({inner} err)" if inner else row.status
+
+
+def _cost(row: TraceRow) -> str:
+    if not row.unpriced_calls:
+        return terminal.money(row.cost_usd)
+    return "?" if row.cost_usd is None else terminal.money(row.cost_usd) + "+?"
+
+
 def _about(row: TraceRow) -> str:
-    if row.error_type:
+    if row.error_type and row.status == "error":
         return f"{row.error_type}: {row.error_message or ''}".rstrip(": ")
     return row.input_preview or ""
 
 
 COMMAND = Command(
     summary="list the newest traces",
-    description="List traces, the newest first. `+?` behind a cost: some calls have no known price.",
+    description="List traces, the newest first. `?` in a cost: calls whose price is not known.",
     configure=_configure,
     run=_run,
     examples=("spanreel list --errors --since 1d", "spanreel list refund -n 5", "spanreel list --json"),

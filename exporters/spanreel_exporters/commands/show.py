@@ -125,7 +125,7 @@ def _print_span(out: terminal.Terminal, prefix: str, span: SpanRow, width: int) 
     padding = " " * max(width - terminal.display_width(prefix + label), 0)
     kind, _, name = label.partition(" ")
     cells = [terminal.duration(span.duration_ms) if span.end_ns is not None else span.state]
-    if span.state not in ("ended", "running"):
+    if span.end_ns is not None and span.state not in ("ended", "running"):
         cells.append(span.state)
     if span.input_tokens is not None or span.output_tokens is not None:
         cells.append(f"{terminal.count(span.input_tokens)} > {terminal.count(span.output_tokens)} tok")

@@ -32,7 +32,11 @@ SPARED: Final = 256 * 10**6
 """A scarce disk never takes the store below this: what fills the disk is then something else."""
 HEADROOM: Final = 0.8
 """Pruning by the keeper goes down to this share of the limit, so that it is rare."""
-_ROUNDS: Final = 4
+SMALLEST: Final = 10**6
+"""The least size that can be asked for."""
+_FIXED: Final = 400_000
+"""Bytes that a database of few rows takes: each column of each table has blocks of its own."""
+_ROUNDS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,10 @@ def prune(
 ) -> Pruned:
     """Drop traces that ended more than `older_than_s` ago, then the oldest until `max_bytes` are enough.
 
-    Running traces stay. Raises StoreError: busy, held by another client, newer.
+    Running traces stay. Raises StoreError: busy, held by another client, newer, or a size below 1 MB.
     """
+    if max_bytes is not None and max_bytes < SMALLEST:
+        raise StoreError(f"a database cannot be kept under {SMALLEST / 1e6:.0f} MB; nothing was dropped")
     report = ingest.catch_up(store)
     if report.trouble:
         raise StoreError(f"nothing was dropped: {report.trouble}")
@@ -82,7 +88,7 @@ def enforce(store: Path, environ: Mapping[str, str] = os.environ) -> Pruned | No
     limit = effective_limit(store, environ)
     if database_bytes(store) <= limit:
         return None
-    return prune(store, max_bytes=round(limit * HEADROOM), timeout_s=2.0)
+    return prune(store, max_bytes=max(round(limit * HEADROOM), SMALLEST), timeout_s=2.0)
 
 
 def effective_limit(store: Path, environ: Mapping[str, str] = os.environ) -> int:
@@ -134,6 +140,8 @@ def _by_size(store: Path, outcome: Pruned, target: int) -> Pruned:
             return outcome
     if not outcome.dry_run and database_bytes(store) > target:
         outcome = _rewritten(store, outcome)
+    if not outcome.dry_run and database_bytes(store) > target:
+        return replace(outcome, note=outcome.note or "what is left did not fit; see `spanreel doctor`")
     return outcome
 
 
@@ -142,14 +150,14 @@ def _drop_share(
 ) -> Pruned:
     """Drop the oldest bodies if that is enough, else every body and the oldest traces."""
     rest = used - bodies
-    if bodies and rest < target:
-        con.execute(sql("ops_doom_bodies"), {"keep_share": 0.97 * (target - rest) / bodies})
-        return _drop_bodies(con, outcome)
     if bodies:
-        con.execute(sql("ops_doom_bodies"), {"keep_share": 0.0})
-        outcome = _drop_bodies(con, outcome)
+        con.execute(sql("ops_doom_bodies"), {"keep_share": max(0.97 * (target - rest) / bodies, 0.0)})
+        before, outcome = outcome, _drop_bodies(con, outcome)
+        if rest < target and outcome != before:
+            return outcome
         con.execute(sql("ops_doomed"))
-    con.execute(sql("ops_doom_oldest"), {"keep_share": 0.97 * target / max(rest, 1)})
+    size = used if rest < target else rest
+    con.execute(sql("ops_doom_oldest"), {"keep_share": 0.97 * (target - _FIXED) / max(size - _FIXED, 1)})
     return _drop_traces(con, outcome)
 
 
