@@ -98,14 +98,35 @@ def test_a_start_again_after_the_end_does_not_stay_open(store: Path) -> None:
     assert sql(store, "SELECT state FROM spans") == [("ended",)]
 
 
-def test_an_end_without_a_start_is_a_row_and_a_loss(store: Path) -> None:
+def test_an_end_without_a_start_is_a_row_at_once_and_a_loss_in_the_end(store: Path) -> None:
     writer = Writer(store)
     writer.end(TRACE, ROOT, output="x", at=T0 + 7)
     ingest_once(store)
-    assert sql(store, "SELECT name, kind, start_ns, output FROM spans") == [
-        ("(start lost)", "span", T0 + 7, '"x"')
-    ]
+    row = ("(start lost)", "span", T0 + 7, '"x"')
+    with DuckReader(store) as reader:
+        assert reader.connection.execute("SELECT name, kind, start_ns, output FROM spans").fetchall() == [row]
+    writer.die()
+    catch_up(store)
+    assert sql(store, "SELECT name, kind, start_ns, output FROM spans") == [row]
     assert sql(store, "SELECT reason, count FROM losses") == [("start_missing", 1)]
+
+
+def test_segments_may_be_filled_in_another_order_than_they_were_made(store: Path) -> None:
+    """A spare that came late is written to after a segment of a higher number."""
+    writer = Writer(store)
+    writer.rotate()
+    writer.start(TRACE, ROOT, name="n")
+    number, used = writer.number, writer.used
+    writer.number, writer.used = 1, 64
+    writer.raw(b"process\t1\t" + orjson.dumps(writer.process) + b"\n")
+    writer.end(TRACE, ROOT, output="x")
+    writer.number, writer.used = number, used
+    ingest_once(store, budget_bytes=100)
+    catch_up(store)
+    assert sql(store, "SELECT name, state, output FROM spans") == [("n", "ended", '"x"')]
+    writer.die()
+    catch_up(store)
+    assert sql(store, "SELECT count(*) FROM losses") == [(0,)]
 
 
 def test_spans_of_a_dead_process_are_interrupted_and_completed_by_a_late_end(store: Path) -> None:
@@ -119,10 +140,14 @@ def test_spans_of_a_dead_process_are_interrupted_and_completed_by_a_late_end(sto
         ("long", "interrupted", "unset", None, '"i"')
     ]
     child = Writer(store, "9-0badb007-00000009")  # forked while the span was open
-    child.start(TRACE, ROOT, name="long", given="i")
-    child.end(TRACE, ROOT)
+    child.end(TRACE, ROOT, output="o", attributes={"a": 1})
+    with DuckReader(store, catch_up=False) as reader:
+        assert reader.traces().rows[0].state == "ended"
+    child.die()
     catch_up(store)
-    assert sql(store, "SELECT state, status FROM spans") == [("ended", "ok")]
+    assert sql(store, "SELECT name, state, status, input, output, duration_ms FROM spans") == [
+        ("long", "ended", "ok", '"i"', '"o"', 5.0)
+    ]
     assert sql(store, "SELECT state, span_count FROM traces") == [("ended", 1)]
     assert sql(store, "SELECT count(*) FROM losses") == [(0,)]
 

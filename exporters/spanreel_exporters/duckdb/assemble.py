@@ -83,11 +83,21 @@ class Assembler:
         pending.procid = procid
 
     def take(self, *, dead: frozenset[str] = frozenset()) -> Iterable[tuple[Key, Pending]]:
-        """Remove and yield spans that have ended, and started ones whose process (one of `dead`) is gone."""
+        """Remove and yield the spans that have ended, and started ones whose process (one of `dead`) is gone."""
         done = [
             key
             for key, pending in self.spans.items()
-            if pending.end is not None or (pending.start is not None and pending.procid in dead)
+            if pending.start is not None and (pending.end is not None or pending.procid in dead)
+        ]
+        for key in done:
+            yield key, self.spans.pop(key)
+
+    def take_startless(self, *, dead: frozenset[str]) -> Iterable[tuple[Key, Pending]]:
+        """Remove and yield ended spans without a start whose process (one of `dead`) is gone."""
+        done = [
+            key
+            for key, pending in self.spans.items()
+            if pending.start is None and pending.end is not None and pending.procid in dead
         ]
         for key in done:
             yield key, self.spans.pop(key)

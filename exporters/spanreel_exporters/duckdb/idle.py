@@ -69,4 +69,3 @@ def _has_byte(path: Path, at: int) -> bool:
         return os.pread(handle, 1, at) not in {b"", b"\0"}
     finally:
         os.close(handle)
-

@@ -134,7 +134,9 @@ def _ingest(store: Path, report: IngestReport, budget: int, deadline: float) -> 
                 break
     _delete_taken(store, processes, report)
     if report.caught_up:
-        filled = {segment.path.name: segment.position for process in processes for segment in process.segments}
+        filled = {
+            segment.path.name: segment.position for process in processes for segment in process.segments
+        }
         _idle.note(store, filled, frozenset(process.procid for process in processes if process.alive))
 
 
@@ -145,12 +147,13 @@ def _step(
     report: IngestReport,
     budget: int,
 ) -> bool:
-    """One transaction. Returns whether there may be more to read."""
+    """One transaction. Returns whether more was there to read."""
     losses: dict[str, int] = {}
     moved: dict[tuple[str, int], int] = {}
     records = []
-    size = 0
+    size, drained = 0, True
     for chunk in tails.chunks(processes, budget):
+        drained = drained and chunk.reached_end
         segment = chunk.segment
         parsed = parse(chunk.data, final=segment.final and chunk.reached_end)
         _advance(chunk, parsed.consumed, losses)
@@ -161,12 +164,13 @@ def _step(
             losses[reason] = losses.get(reason, 0) + count
         if parsed.records:
             records.append((segment.procid, parsed.records))
+    drained = drained and size < budget
     dead = _newly_dead(con, processes)
     stale = positions.keys() - {(s.procid, s.number) for p in processes for s in p.segments}
     if not (records or moved or dead or stale or losses):
         return False
     meta = one(con, sql("read_meta"))
-    batch = pipeline.Batch(con, records, dead=dead, next_seq=int(meta[1]) if meta else 1)
+    batch = pipeline.Batch(con, records, dead=dead, drained=drained, next_seq=int(meta[1]) if meta else 1)
     for reason, count in losses.items():
         batch.lose(reason, count)
     pipeline.run(batch)

@@ -101,26 +101,32 @@ def billed_parents(con: duckdb.DuckDBPyConnection, traces: set[str]) -> set[tupl
 
 
 def stored_span(
-    con: duckdb.DuckDBPyConnection, seq: int, late: list[Record], lose: Callable[[str], None]
+    con: duckdb.DuckDBPyConnection,
+    seq: int,
+    late: list[Record],
+    end: Record | None,
+    lose: Callable[[str], None],
 ) -> RawSpan:
-    """The span of a row again as it was recorded, with late records joined to it."""
+    """The span of a row again as it was recorded, with late records joined to it.
+
+    `end` is the end record of a span that was taken for interrupted; without it the row keeps its own end.
+    """
     cursor = con.execute(sql("stored_span"), {"seq": seq})
     names = [column[0] for column in cursor.description]
     row: dict[str, Any] = dict(zip(names, cursor.fetchall()[0], strict=True))
     key = (row["trace_id"].encode(), row["span_id"].encode())
-    late_only = build(
-        key, Pending(start=_as_start(row), end=_as_end(row, con), extra=_wire(con, seq) + late), {}, lose=lose
-    )
+    extra = _wire(con, seq) + _documents(con, seq) + late
+    raw = build(key, Pending(start=_as_start(row), end=end or _as_end(row), extra=extra), {}, lose=lose)
     found: dict[str, dict[str, Any]] = {}
     processes(con, found, {row["procid"] or ""})
-    late_only.process = found.get(row["procid"]) or {
+    raw.process = found.get(row["procid"]) or {
         "procid": row["procid"], "service": row["service"], "environment": row["environment"], "release": row["release"],
     }  # fmt: skip
-    late_only.state = row["state"]
-    if row["state"] == "interrupted":
-        late_only.end_ns, late_only.status = None, row["status"]
-    late_only.error_type, late_only.error_message = row["error_type"], row["error_message"]
-    return late_only
+    if end is None:
+        raw.state = row["state"]
+        raw.end_ns, raw.status = row["end_ns"], row["status"]
+        raw.error_type, raw.error_message = row["error_type"], row["error_message"]
+    return raw
 
 
 def _as_start(row: dict[str, Any]) -> Record:
@@ -131,7 +137,16 @@ def _as_start(row: dict[str, Any]) -> Record:
     ]  # fmt: skip
 
 
-def _as_end(row: dict[str, Any], con: duckdb.DuckDBPyConnection) -> Record:
+def _as_end(row: dict[str, Any]) -> Record:
+    first = b"" if row["ttft_ms"] is None else b"%d" % (row["start_ns"] + round(row["ttft_ms"] * 1e6))
+    return [
+        b"end", b"1", row["trace_id"].encode(), row["span_id"].encode(), b"%d" % (row["end_ns"] or row["start_ns"]),
+        row["status"].encode(), first, (row["output"] or "").encode(), b"", b"",
+    ]  # fmt: skip
+
+
+def _documents(con: duckdb.DuckDBPyConnection, seq: int) -> list[Record]:
+    """The span's documents as the attribute they came in."""
     documents = [
         {
             "id": d[0],
@@ -139,14 +154,13 @@ def _as_end(row: dict[str, Any], con: duckdb.DuckDBPyConnection) -> Record:
             "content": d[2],
             "metadata": None if d[3] is None else orjson.Fragment(d[3]),
         }
-        for d in con.execute(sql("stored_documents"), {"seq": row["seq"]}).fetchall()
+        for d in con.execute(sql("stored_documents"), {"seq": seq}).fetchall()
     ]
-    first = b"" if row["ttft_ms"] is None else b"%d" % (row["start_ns"] + round(row["ttft_ms"] * 1e6))
-    return [
-        b"end", b"1", row["trace_id"].encode(), row["span_id"].encode(), b"%d" % (row["end_ns"] or row["start_ns"]),
-        row["status"].encode(), first, (row["output"] or "").encode(),
-        orjson.dumps({"spanreel.documents": documents}) if documents else b"", b"",
-    ]  # fmt: skip
+    return (
+        [[b"patch", b"1", b"", b"", b"", orjson.dumps({"spanreel.documents": documents})]]
+        if documents
+        else []
+    )
 
 
 def _wire(con: duckdb.DuckDBPyConnection, seq: int) -> list[Record]:

@@ -34,6 +34,8 @@ class Batch:
     """(procid, records) of one stretch of a segment each, in journal order."""
     dead: frozenset[str] = frozenset()
     """Processes that are gone and of which every byte is in `records` or in the file."""
+    drained: bool = True
+    """No segment holds bytes that are neither in `records` nor in the file."""
     show_open: Callable[[str], bool] | None = None
     """Reader only: make rows of spans that have not ended; told a procid, says whether it lives."""
     next_seq: int = 1
@@ -111,7 +113,7 @@ def take_ended(batch: Batch) -> None:
     assembler = batch.assembler
     lookup.processes(batch.con, batch.processes, {p.procid for p in assembler.spans.values()})
     for key, pending in assembler.take(dead=batch.dead):
-        raw = _build(batch, key, pending)
+        raw = build(key, pending, batch.processes.get(pending.procid) or {"procid": pending.procid}, lose=_not_yet)
         if pending.end is None:
             raw.state = "interrupted"
         if pending.stored:
@@ -146,14 +148,24 @@ def drop_known(batch: Batch) -> None:
             batch.lose("duplicate_span")
     batch.spans = kept
     for key in [key for key in late if (key[0].decode(), key[1].decode()) in known]:
-        _late(batch, key, late.pop(key), known[key[0].decode(), key[1].decode()][0])
+        _late(batch, key, late.pop(key), *known[key[0].decode(), key[1].decode()])
 
 
-def drop_orphans(batch: Batch) -> None:
-    """Let go of attempts and patches whose span never began, once their process is gone."""
-    open_spans = batch.assembler.spans
+def settle_startless(batch: Batch) -> None:
+    """Spans whose start is lost, once their process is gone: with an end they become rows, without they go.
+
+    Not before every journal is read: a process may fill its segments in another order than it made them,
+    and a forked child may end a span of its parent's.
+    """
+    if not batch.drained:
+        return
+    open_spans, dead = batch.assembler.spans, batch.dead
+    for key, pending in batch.assembler.take_startless(dead=dead):
+        batch.spans.append(_build(batch, key, pending))
+        if pending.stored:
+            batch.closed.append(key)
     for key in [
-        key for key, pending in open_spans.items() if pending.start is None and pending.procid in batch.dead
+        key for key, pending in open_spans.items() if pending.start is None and pending.procid in dead
     ]:
         pending = open_spans.pop(key)
         batch.lose("orphan_record", len(pending.extra))
@@ -161,13 +173,16 @@ def drop_orphans(batch: Batch) -> None:
             batch.closed.append(key)
 
 
-def _late(batch: Batch, key: Key, pending: Pending, seq: int) -> None:
-    """Records that came after the row of their span was made: merge patches and attempts into a new row."""
+def _late(batch: Batch, key: Key, pending: Pending, seq: int, state: str) -> None:
+    """Records that came after the row of their span was made: merged into a new row in its place."""
     if pending.stored:
         batch.closed.append(key)
-    if pending.extra:
+    end = pending.end if state == "interrupted" else None
+    if pending.end is not None and end is None:
+        batch.lose("duplicate_span")
+    if pending.extra or end is not None:
         batch.replaced.append(seq)
-        batch.spans.append(lookup.stored_span(batch.con, seq, pending.extra, batch.lose))
+        batch.spans.append(lookup.stored_span(batch.con, seq, pending.extra, end, batch.lose))
 
 
 def show_open(batch: Batch) -> None:
@@ -176,10 +191,16 @@ def show_open(batch: Batch) -> None:
     if alive is None:
         return
     for key, pending in batch.assembler.spans.items():
-        if pending.start is not None:
-            raw = _build(batch, key, pending)
+        if pending.start is None and pending.end is None:
+            continue
+        raw = build(key, pending, batch.processes.get(pending.procid) or {"procid": pending.procid}, lose=_not_yet)
+        if pending.end is None:
             raw.state = "running" if alive(pending.procid) else "interrupted"
-            batch.spans.append(raw)
+        batch.spans.append(raw)
+
+
+def _not_yet(_reason: str) -> None:
+    """What is missing from an open span may still come."""
 
 
 def normalise_spans(batch: Batch) -> None:
@@ -256,7 +277,7 @@ STEPS: Final[tuple[Callable[[Batch], None], ...]] = (
     recall_open,
     take_ended,
     drop_known,
-    drop_orphans,
+    settle_startless,
     show_open,
     normalise_spans,
     settle_repeats,
