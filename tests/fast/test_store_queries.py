@@ -49,7 +49,7 @@ def test_columns_are_the_same_in_python_and_sql(tmp_path: Path) -> None:
     assert [c for c in columns("store.span_row") if c not in hidden] == list(results.SpanRow.__slots__)
     keys = ["first_seq", "last_seq", "root_seq"]
     listed = [c if c != "duration_ns" else "duration_ms" for c in columns("store.trace_row") if c not in keys]
-    assert [*listed, "flag_count"] == list(results.TraceRow.__slots__)
+    assert [*listed, "input_preview", "output_preview", "flag_count"] == list(results.TraceRow.__slots__)
     con.close()
 
 

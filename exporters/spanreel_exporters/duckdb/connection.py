@@ -22,7 +22,7 @@ from spanreel_exporters.duckdb.queries import sql
 
 STORAGE_VERSION: Final = "v1.5.0"
 """DuckDB 1.5 clients can still open what is created with it."""
-BLOCK_SIZE: Final = 65536
+BLOCK_SIZE: Final = 16_384
 """Bytes. Ingest makes many small row groups; with DuckDB's default of 256 KiB their rounding is a third of the file."""
 OPTIONS: Final = f"STORAGE_VERSION '{STORAGE_VERSION}', BLOCK_SIZE {BLOCK_SIZE}"
 """How a database of ours is attached for writing, and created."""

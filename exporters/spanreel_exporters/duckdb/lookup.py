@@ -12,6 +12,7 @@ from spanreel_exporters.duckdb.assemble import Key, Pending, build
 from spanreel_exporters.duckdb.connection import one
 from spanreel_exporters.duckdb.parse import Record
 from spanreel_exporters.duckdb.queries import sql
+from spanreel_exporters.duckdb.wire_text import unpack
 
 if TYPE_CHECKING:
     import duckdb
@@ -115,7 +116,7 @@ def stored_span(
     names = [column[0] for column in cursor.description]
     row: dict[str, Any] = dict(zip(names, cursor.fetchall()[0], strict=True))
     key = (row["trace_id"].encode(), row["span_id"].encode())
-    extra = _wire(con, seq) + _documents(con, seq) + late
+    extra = _wire(con, row) + _documents(con, seq) + late
     raw = build(key, Pending(start=_as_start(row), end=end or _as_end(row), extra=extra), {}, lose=lose)
     found: dict[str, dict[str, Any]] = {}
     processes(con, found, {row["procid"] or ""})
@@ -163,18 +164,12 @@ def _documents(con: duckdb.DuckDBPyConnection, seq: int) -> list[Record]:
     )
 
 
-def _wire(con: duckdb.DuckDBPyConnection, seq: int) -> list[Record]:
-    rows = con.execute(sql("stored_wire"), {"seq": seq}).fetchall()
+def _wire(con: duckdb.DuckDBPyConnection, row: dict[str, Any]) -> list[Record]:
+    rows = con.execute(sql("stored_wire"), {"seq": row["seq"]}).fetchall()
     return [
         [
-            b"attempt",
-            b"1",
-            b"",
-            b"",
-            b"%d" % number,
-            meta.encode(),
-            orjson.dumps(request),
-            orjson.dumps(response),
+            b"attempt", b"1", b"", b"", b"%d" % number, meta.encode(),
+            orjson.dumps(unpack(request, row["input"])), orjson.dumps(unpack(response, row["output"])),
         ]
         for number, meta, request, response in rows
-    ]
+    ]  # fmt: skip

@@ -113,7 +113,7 @@ def take_ended(batch: Batch) -> None:
     assembler = batch.assembler
     lookup.processes(batch.con, batch.processes, {p.procid for p in assembler.spans.values()})
     for key, pending in assembler.take(dead=batch.dead):
-        raw = build(key, pending, batch.processes.get(pending.procid) or {"procid": pending.procid}, lose=_not_yet)
+        raw = _build(batch, key, pending)
         if pending.end is None:
             raw.state = "interrupted"
         if pending.stored:
@@ -193,7 +193,9 @@ def show_open(batch: Batch) -> None:
     for key, pending in batch.assembler.spans.items():
         if pending.start is None and pending.end is None:
             continue
-        raw = build(key, pending, batch.processes.get(pending.procid) or {"procid": pending.procid}, lose=_not_yet)
+        raw = build(
+            key, pending, batch.processes.get(pending.procid) or {"procid": pending.procid}, lose=_not_yet
+        )
         if pending.end is None:
             raw.state = "running" if alive(pending.procid) else "interrupted"
         batch.spans.append(raw)

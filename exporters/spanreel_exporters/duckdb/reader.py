@@ -43,6 +43,7 @@ from spanreel_exporters.duckdb.results import (
     WireExchange,
     WireSummary,
 )
+from spanreel_exporters.duckdb.wire_text import unpack
 from spanreel_exporters.duckdb.write import append
 
 if TYPE_CHECKING:
@@ -258,7 +259,7 @@ class DuckReader:
     def trace(self, trace_id: str) -> Trace:
         """One trace without bodies, its spans by start. Raises QueryError when there is none."""
         bounds = self._bounds(trace_id)
-        line = self._rows("one_trace", {"trace_id": trace_id, "first_seq": bounds["first_seq"]})[0]
+        line = self._rows("one_trace", bounds)[0]
         spans = [SpanRow(*row) for row in self._rows("trace_spans", bounds)]
         scores, flags = self._marks(trace_id)
         return Trace(_trace_row(line), spans, scores, flags, self.missing_bytes)
@@ -283,7 +284,7 @@ class DuckReader:
             dialect=row["dialect"],
             documents=[DocumentRow(*cells) for cells in self._rows("span_documents", seq)],
             wire=[
-                WireSummary(cells[0], cells[1], orjson.loads(cells[2]), cells[3] or 0, cells[4] or 0)
+                WireSummary(cells[0], cells[1], orjson.loads(cells[2]), cells[3], cells[4])
                 for cells in self._rows("span_wire_summary", seq)
             ],
             scores=[score for score in scores if score.span_id == span_id],
@@ -301,10 +302,16 @@ class DuckReader:
 
     def wire(self, trace_id: str, span_id: str) -> list[WireExchange]:
         """The recorded HTTP exchanges of a span with their bytes."""
-        rows = self._rows("span_wire_bytes", {"seq": self._one_span(trace_id, span_id)["seq"]})
+        seq = {"seq": self._one_span(trace_id, span_id)["seq"]}
+        given, answered = (self._rows("span_body", seq) or [(None, None)])[0]
         return [
-            WireExchange(attempt, orjson.loads(meta), _bytes(request, encoding), _bytes(response, encoding))
-            for attempt, encoding, meta, request, response in rows
+            WireExchange(
+                attempt,
+                orjson.loads(meta),
+                _bytes(unpack(request, given), encoding),
+                _bytes(unpack(response, answered), encoding),
+            )
+            for attempt, encoding, meta, request, response in self._rows("span_wire_bytes", seq)
         ]
 
     def resolve(self, name: str) -> str:
@@ -382,9 +389,7 @@ def _trace_row(row: tuple[Any, ...]) -> TraceRow:
     return TraceRow(trace_id, *cells)
 
 
-def _bytes(text: str | None, encoding: str) -> bytes:
-    if text is None:
-        return b""
+def _bytes(text: str, encoding: str) -> bytes:
     return base64.b64decode(text) if encoding == "base64" else text.encode()
 
 

@@ -10,6 +10,7 @@ import orjson
 
 from spanreel.analysis.record import Attempt, Canonical, RawSpan
 from spanreel_exporters.duckdb.preview import preview
+from spanreel_exporters.duckdb.wire_text import pack
 
 Row = tuple[Any, ...]
 
@@ -63,21 +64,23 @@ def add_span(rows: Rows, seq: int, raw: RawSpan, canonical: Canonical, duplicate
             seq, trace, span, document.rank, document.id, document.score, document.content, document.metadata,
         ))  # fmt: skip
     for attempt in raw.attempts:
-        rows.wire.append(wire_row(seq, attempt))
+        rows.wire.append(wire_row(seq, attempt, given, answered))
 
 
-def wire_row(seq: int, attempt: Attempt) -> Row:
-    """One HTTP exchange; bytes that are no UTF-8 are kept as base64 text."""
+def wire_row(seq: int, attempt: Attempt, given: str | None, answered: str | None) -> Row:
+    """One HTTP exchange, its text without what the bodies hold; bytes that are no UTF-8 become base64 text."""
     meta = orjson.dumps(attempt.meta).decode()
     encoding = "base64"
+    sizes = len(attempt.request), len(attempt.response)
     try:
         if attempt.meta.get("encoding") != encoding:
-            return seq, attempt.seq, "utf-8", meta, attempt.request.decode(), attempt.response.decode()
+            request = pack(attempt.request.decode(), given)
+            return seq, attempt.seq, "utf-8", *sizes, meta, request, pack(attempt.response.decode(), answered)
     except UnicodeDecodeError:
         meta = orjson.dumps({**attempt.meta, "encoding": encoding}).decode()
     request = base64.b64encode(attempt.request).decode()
     response = base64.b64encode(attempt.response).decode()
-    return seq, attempt.seq, encoding, meta, request, response
+    return seq, attempt.seq, encoding, *sizes, meta, request, response
 
 
 def score_row(cell: bytes) -> Row | None:

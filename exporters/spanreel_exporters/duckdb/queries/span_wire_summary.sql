@@ -1,1 +1,1 @@
-SELECT attempt, encoding, meta, strlen(request), strlen(response) FROM wire_live WHERE seq = $seq ORDER BY attempt
+SELECT attempt, encoding, meta, request_bytes, response_bytes FROM wire_live WHERE seq = $seq ORDER BY attempt

@@ -19,22 +19,23 @@ CREATE TABLE span_row (
   name VARCHAR, kind VARCHAR, state VARCHAR, status VARCHAR, start_ns BIGINT, end_ns BIGINT,
   service VARCHAR, environment VARCHAR, release VARCHAR, session_id VARCHAR, user_id VARCHAR,
   provider VARCHAR, request_model VARCHAR, response_model VARCHAR, finish_reason VARCHAR,
-  input_tokens BIGINT, output_tokens BIGINT, cache_read_tokens BIGINT, cache_write_tokens BIGINT,
-  reasoning_tokens BIGINT, cost_usd DOUBLE, cost_source VARCHAR, ttft_ms DOUBLE, output_tokens_per_s DOUBLE,
+  input_tokens INTEGER, output_tokens INTEGER, cache_read_tokens INTEGER, cache_write_tokens INTEGER,
+  reasoning_tokens INTEGER, cost_usd DOUBLE, cost_source VARCHAR, ttft_ms DOUBLE, output_tokens_per_s DOUBLE,
   attempts INTEGER, tool_name VARCHAR, prompt_name VARCHAR, prompt_version VARCHAR,
   error_type VARCHAR, error_message VARCHAR,
   attributes VARCHAR USING COMPRESSION ZSTD, metadata VARCHAR, tags VARCHAR[], dialect VARCHAR,
   duplicate_of VARCHAR, input_preview VARCHAR USING COMPRESSION ZSTD, output_preview VARCHAR USING COMPRESSION ZSTD,
-  input_bytes BIGINT, output_bytes BIGINT, document_count INTEGER, procid VARCHAR
+  input_bytes INTEGER, output_bytes INTEGER, document_count INTEGER, procid VARCHAR
 );
 
 CREATE TABLE span_body (
   seq BIGINT, input VARCHAR USING COMPRESSION ZSTD, output VARCHAR USING COMPRESSION ZSTD
 );
 
--- Provider bytes of each HTTP exchange. `encoding` is utf-8 or base64; `meta` holds the chunk offsets.
+-- Provider bytes of each HTTP exchange. `encoding` is utf-8 or base64; `meta` holds the chunk offsets;
+-- `request_bytes` and `response_bytes` count what went over the wire, the texts refer to the body (wire_text.py).
 CREATE TABLE span_wire (
-  seq BIGINT, attempt INTEGER, encoding VARCHAR, meta VARCHAR USING COMPRESSION ZSTD,
+  seq BIGINT, attempt INTEGER, encoding VARCHAR, request_bytes INTEGER, response_bytes INTEGER, meta VARCHAR USING COMPRESSION ZSTD,
   request VARCHAR USING COMPRESSION ZSTD, response VARCHAR USING COMPRESSION ZSTD
 );
 
@@ -47,11 +48,10 @@ CREATE TABLE document (
 CREATE TABLE trace_row (
   trace_id VARCHAR, first_seq BIGINT, last_seq BIGINT, root_seq BIGINT, root_span_id VARCHAR,
   name VARCHAR, kind VARCHAR, state VARCHAR, status VARCHAR, start_ns BIGINT, end_ns BIGINT, duration_ns BIGINT,
-  span_count BIGINT, error_count BIGINT, llm_calls BIGINT, input_tokens BIGINT, output_tokens BIGINT,
-  cost_usd DOUBLE, unpriced_calls BIGINT, session_id VARCHAR, user_id VARCHAR,
+  span_count INTEGER, error_count INTEGER, llm_calls INTEGER, input_tokens BIGINT, output_tokens BIGINT,
+  cost_usd DOUBLE, unpriced_calls INTEGER, session_id VARCHAR, user_id VARCHAR,
   service VARCHAR, environment VARCHAR, release VARCHAR, models VARCHAR[], kinds VARCHAR[], tags VARCHAR[],
-  error_span_id VARCHAR, error_type VARCHAR, error_message VARCHAR,
-  input_preview VARCHAR USING COMPRESSION ZSTD, output_preview VARCHAR USING COMPRESSION ZSTD
+  error_span_id VARCHAR, error_type VARCHAR, error_message VARCHAR
 );
 
 CREATE TABLE score_row (

@@ -16,7 +16,7 @@ folded AS (
     arg_min(struct_pack(
       seq := seq, span_id := span_id, name := name, kind := kind, state := state, status := status,
       orphan := root_order[1] = 2, start_ns := start_ns, end_ns := end_ns, error_type := error_type,
-      error_message := error_message, input_preview := input_preview, output_preview := output_preview,
+      error_message := error_message,
       service := service, environment := environment, release := release
     ), root_order) AS root,
     min(start_ns) AS start_ns, max(greatest(start_ns, coalesce(end_ns, start_ns))) AS end_ns,
@@ -49,6 +49,5 @@ SELECT
   list_sort(models) AS models, list_sort(kinds) AS kinds, tags,
   worst.span_id AS error_span_id,
   CASE WHEN root.status = 'error' AND root.error_type IS NOT NULL THEN root.error_type ELSE worst.error_type END AS error_type,
-  CASE WHEN root.status = 'error' AND root.error_message IS NOT NULL THEN root.error_message ELSE worst.error_message END AS error_message,
-  root.input_preview AS input_preview, root.output_preview AS output_preview
+  CASE WHEN root.status = 'error' AND root.error_message IS NOT NULL THEN root.error_message ELSE worst.error_message END AS error_message
 FROM folded;

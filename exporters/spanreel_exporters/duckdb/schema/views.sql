@@ -7,7 +7,9 @@ SELECT
   s.start_ns, (s.end_ns - s.start_ns) / 1e6 AS duration_ms,
   s.service, s.environment, s.release, s.session_id, s.user_id,
   s.provider, s.request_model, s.response_model, s.finish_reason,
-  s.input_tokens, s.output_tokens, s.cache_read_tokens, s.cache_write_tokens, s.reasoning_tokens,
+  s.input_tokens::BIGINT AS input_tokens, s.output_tokens::BIGINT AS output_tokens,
+  s.cache_read_tokens::BIGINT AS cache_read_tokens, s.cache_write_tokens::BIGINT AS cache_write_tokens,
+  s.reasoning_tokens::BIGINT AS reasoning_tokens,
   s.cost_usd, s.cost_source, s.ttft_ms, s.output_tokens_per_s, s.attempts,
   s.tool_name, s.prompt_name, s.prompt_version, b.input, b.output, s.error_type, s.error_message,
   s.attributes::JSON AS attributes, s.metadata::JSON AS metadata, s.dialect, s.duplicate_of, s.foreign_parent, s.tags

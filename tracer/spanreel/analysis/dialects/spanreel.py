@@ -22,7 +22,8 @@ _WIRE_KEY: Final = "spanreel.protocol"
 _INPUT_MESSAGES: Final = "gen_ai.input.messages"
 _OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
 _DOCUMENTS: Final = "spanreel.documents"
-_MAX_COUNT: Final = (1 << 63) - 1
+_MAX_COUNT: Final = (1 << 31) - 1
+_MAX_NS: Final = (1 << 63) - 1
 
 
 def matches(raw: RawSpan) -> bool:
@@ -44,7 +45,7 @@ def normalise(raw: RawSpan, lose: Callable[[str], None]) -> Canonical:
     call: Call | None = None
     if attributes:
         _read_common(row, attributes)
-        first_ns = first_ns or _count(attributes.get("spanreel.first_token_ns"))
+        first_ns = first_ns or _count(attributes.get("spanreel.first_token_ns"), _MAX_NS)
         _read_model(row, attributes)
         if raw.kind not in CONTAINER_KINDS:
             _read_usage(row, attributes)
@@ -115,7 +116,7 @@ def _fold(raw: RawSpan, lose: Callable[[str], None]) -> Call | None:
 def _first_ns(raw: RawSpan) -> int | None:
     """When the first bytes of the answering exchange's body came."""
     last = max(raw.attempts, key=lambda attempt: attempt.seq)
-    return _count(last.meta.get("first_ns"))
+    return _count(last.meta.get("first_ns"), _MAX_NS)
 
 
 def _read_call(row: Canonical, call: Call) -> None:
@@ -224,10 +225,10 @@ def _text(value: object) -> str | None:
     return None if value is None else value if isinstance(value, str) else str(value)
 
 
-def _count(value: object) -> int | None:
+def _count(value: object, most: int = _MAX_COUNT) -> int | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return int(value) if 0 <= value <= _MAX_COUNT else None
+    return int(value) if 0 <= value <= most else None
 
 
 def _first(value: int | None, fallback: int | None) -> int | None:
