@@ -35,6 +35,9 @@ bench: $(VENV)/.dev  ## measure what is promised, row by row (ROWS="noop ingest"
 docs: $(VENV)/.dev  ## regenerate what is generated in docs/
 	$(BIN)/python -m spanreel.cli --reference > docs/cli.md
 
+picture: $(VENV)/.dev $(VENV)/.chromium  ## take the README's picture again
+	$(BIN)/python docs/picture.py
+
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 
