@@ -12,7 +12,9 @@ from typing import Final
 
 MARK: Final = "\x01"
 """SOH: JSON escapes it inside strings, so that it hardly ever stands raw in a text; where it does it is doubled."""
-_LONG: Final = re.compile(r'"((?:[^"\\]|\\.){64,})"', re.DOTALL)
+_STRING: Final = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
+_LONG: Final = 64
+"""Characters from which a string is worth a reference."""
 _REFERENCE: Final = re.compile(f"{MARK}(?:{MARK}|(\\d+):(\\d+){MARK})")
 _MOST: Final = 256
 """Strings of one body that are looked for at most: bounds the time for a body of very many strings."""
@@ -23,10 +25,15 @@ def pack(text: str, body: str | None) -> str:
     text = text.replace(MARK, MARK + MARK)
     if not body or MARK in body:
         return text
-    for count, found in enumerate(_LONG.finditer(body)):
-        if count >= _MOST:
+    sought = 0
+    for found in _STRING.finditer(body):
+        length = found.end(1) - found.start(1)
+        if length < _LONG:
+            continue
+        text = text.replace(found[1], f"{MARK}{found.start(1)}:{length}{MARK}")
+        sought += 1
+        if sought >= _MOST:
             break
-        text = text.replace(found[1], f"{MARK}{found.start(1)}:{len(found[1])}{MARK}")
     return text
 
 

@@ -6,6 +6,7 @@ knows is `unpriced` and costs NULL, never zero. Total: no span makes `price` rai
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -82,19 +83,18 @@ def _from_book(canonical: Canonical, hour: int) -> float | None:
             continue
         found = _rates(canonical.provider, model, hour)
         if found is not None:
-            rates, exact = found
-            if rates is None:
-                return _tiered(exact, counts)
+            rates, holds_below, entry = found
+            if counts[0] >= holds_below:
+                return _tiered(entry, counts)
             fresh = max(counts[0] - counts[2] - counts[3], 0)
             return fresh * rates[0] + counts[1] * rates[1] + counts[2] * rates[2] + counts[3] * rates[3]
     return None
 
 
 @lru_cache(maxsize=4096)
-def _rates(provider: str | None, model: str, hour: int) -> tuple[tuple[float, ...] | None, Any] | None:
-    """USD per (input, output, cache read, cache write) token in that hour, and the book's own entry.
-
-    The rates are None where the price depends on the amount (tiers); None alone where the book has no entry.
+def _rates(provider: str | None, model: str, hour: int) -> tuple[tuple[float, ...], float, Any] | None:
+    """USD per (input, output, cache read, cache write) token in that hour; the number of input tokens from
+    which other rates hold; the book's own entry. None where the book has no entry.
     """
     found = _entry(provider, model)
     if found is None:
@@ -103,18 +103,14 @@ def _rates(provider: str | None, model: str, hour: int) -> tuple[tuple[float, ..
     values = [getattr(entry, name, None) for name in _CLASSES]
     if values[0] is None and values[1] is None:
         return None
-    if any(value is not None and not _is_flat(value) for value in values):
-        return None, entry
-    fresh = float(values[0] or 0)
+    steps = [step.start for value in values for step in getattr(value, "tiers", ())]
+    flat = [getattr(value, "base", value) for value in values]
+    fresh = float(flat[0] or 0)
     rates = (
         fresh,
-        *(float(v if v is not None else d) for v, d in zip(values[1:], (0, fresh, fresh), strict=True)),
+        *(float(v if v is not None else d) for v, d in zip(flat[1:], (0, fresh, fresh), strict=True)),
     )
-    return tuple(rate / 1e6 for rate in rates), entry
-
-
-def _is_flat(value: Any) -> bool:
-    return not hasattr(value, "tiers")
+    return tuple(rate / 1e6 for rate in rates), min(steps, default=math.inf), entry
 
 
 @lru_cache(maxsize=1024)
