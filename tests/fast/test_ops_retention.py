@@ -72,19 +72,19 @@ def test_size_drops_the_oldest_bodies_first_and_keeps_their_spans(tmp_path: Path
 
 
 def test_size_drops_the_oldest_traces_when_bodies_are_not_enough(tmp_path: Path) -> None:
-    record(tmp_path, 3000, length=100)
+    record(tmp_path, 8000, length=100)
     compaction.compact(tmp_path)
     done = retention.prune(tmp_path, max_bytes=1_000_000)
     spans, _ = counts(tmp_path)
     assert done.bytes_after <= 1_000_000
     assert done.traces > 0
-    assert 500 < spans == 3000 - done.traces
+    assert 500 < spans == 8000 - done.traces
     with DuckReader(tmp_path) as reader:
-        assert reader.traces(limit=1).rows[0].trace_id == ids(3000)[0]
+        assert reader.traces(limit=1).rows[0].trace_id == ids(8000)[0]
 
 
 def test_size_goes_on_with_traces_where_no_bodies_are_left(tmp_path: Path) -> None:
-    record(tmp_path, 3000, length=300)
+    record(tmp_path, 8000, length=300)
     first = retention.prune(tmp_path, max_bytes=1_500_000)
     assert first.bytes_after <= 1_500_000
     done = retention.prune(tmp_path, max_bytes=1_000_000)

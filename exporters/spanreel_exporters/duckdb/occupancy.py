@@ -11,6 +11,8 @@ from spanreel_exporters.duckdb.queries import sql
 if TYPE_CHECKING:
     import duckdb
 
+HEADERS: Final = 3 * 4096
+"""Bytes of a DuckDB file before its first block (main header and two database headers)."""
 BODY_TABLES: Final = ("span_body", "span_wire", "document")
 """Tables that retention empties first: what was said, sent and found, not that it happened."""
 
@@ -36,4 +38,4 @@ def occupancy(con: duckdb.DuckDBPyConnection) -> Occupancy:
     for table in BODY_TABLES:
         found = one(con, sql("ops_table_blocks"), {"table": f"store.{table}"})
         blocks += int(found[0]) if found else 0
-    return Occupancy(total * block, used * block, min(blocks, used) * block)
+    return Occupancy(HEADERS + total * block, HEADERS + used * block, min(blocks, used) * block)
