@@ -34,6 +34,7 @@ bench: $(VENV)/.dev  ## measure what is promised, row by row (ROWS="noop ingest"
 
 docs: $(VENV)/.dev  ## regenerate what is generated in docs/
 	$(BIN)/python -m spanreel.cli --reference > docs/cli.md
+	$(BIN)/python -m spanreel_exporters.duckdb.reference > docs/views.md
 
 picture: $(VENV)/.dev $(VENV)/.chromium  ## take the README's picture again
 	$(BIN)/python docs/picture.py

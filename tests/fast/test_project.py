@@ -10,7 +10,7 @@ from pathlib import Path
 import spanreel
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("tracer", "exporters", "viewer", "examples")
+SOURCES = ("tracer", "exporters", "viewer")
 CAP = 600
 
 

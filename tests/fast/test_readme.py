@@ -44,3 +44,10 @@ def test_every_link_and_command_leads_somewhere() -> None:
     )
     used = set(re.findall(r"`?spanreel (\w+)", README)) - {"keeps"}
     assert used <= {*known, "demo", "view", "run"}
+
+
+def test_the_reference_of_the_views_is_the_views() -> None:
+    from spanreel_exporters.duckdb.reference import reference
+
+    written = (Path(__file__).parents[2] / "docs" / "views.md").read_text(encoding="utf-8")
+    assert written == reference(), "run: make docs"

@@ -47,7 +47,7 @@ def _application(traced: bool) -> FastAPI:
     @app.get("/sync/{n}")
     @decorate
     def synchronous(n: int) -> int:
-        return lookup(n)
+        return int(lookup(n))
 
     @app.get("/stream/{n}")
     @decorate
