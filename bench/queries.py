@@ -47,9 +47,7 @@ INSERT INTO store.trace_row SELECT * REPLACE (
   start_ns + $k::BIGINT * $width AS start_ns, end_ns + $k::BIGINT * $width AS end_ns
 ) FROM store.trace_row WHERE first_seq <= $n
 """
-_BODIES = (
-    "INSERT INTO store.span_body SELECT * REPLACE (seq + $k::BIGINT * $n AS seq) FROM store.span_body WHERE seq <= $n"
-)
+_BODIES = "INSERT INTO store.span_body SELECT * REPLACE (seq + $k::BIGINT * $n AS seq) FROM store.span_body WHERE seq <= $n"
 _DOCUMENTS = (
     f"INSERT INTO store.document SELECT * REPLACE ({_IDS.strip()}) FROM store.document WHERE seq <= $n"
 )
