@@ -269,6 +269,24 @@ def test_a_closed_or_inherited_reader_says_so(store: Path) -> None:
         reader.traces()
 
 
+def test_a_question_that_takes_too_long_is_stopped_in_our_words(store: Path) -> None:
+    from spanreel_exporters.duckdb.connection import explained_reading
+
+    with read(store) as reader:
+        assert (
+            reader.connection.execute("SELECT current_setting('max_execution_time')").fetchall()[0][0]
+            == 10_000
+        )
+        with pytest.raises(QueryError, match="took longer than 10 s"), explained_reading(store):
+            raise duckdb.InterruptException("INTERRUPT Error")
+        with (
+            pytest.raises(StoreError, match=r"traces\.duckdb cannot be read: Catalog Error"),
+            explained_reading(store),
+        ):
+            reader.connection.execute("SELECT * FROM nothing")
+        assert reader.traces().total == 3
+
+
 def test_readers_side_by_side(store: Path) -> None:
     with read(store) as one, read(store) as other:
         assert one.traces().total == other.traces().total == 3

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
-from spanreel.errors import StoreError
+from spanreel.errors import QueryError, StoreError
 from spanreel.store import DATABASE
 from spanreel_exporters.duckdb.queries import sql
 
@@ -29,6 +29,8 @@ OPTIONS: Final = f"STORAGE_VERSION '{STORAGE_VERSION}', BLOCK_SIZE {BLOCK_SIZE}"
 INGEST_MEMORY: Final = "256MB"
 WAL_BYTES: Final = 4_000_000
 """A longer write-ahead log is folded into the file; one of this size costs a reader 5 ms to replay."""
+READER_MS: Final = 10_000
+"""Milliseconds of one question of a reader: while it runs nobody ingests."""
 READER_MEMORY: Final = "1GB"
 _PID: Final = re.compile(r"PID (\d+)")
 _HELD: Final = ("Could not set lock on file", "Unique file handle conflict")
@@ -102,6 +104,19 @@ def explained(store: Path) -> Iterator[None]:
         yield
     except duckdb.Error as error:
         raise StoreError(f"{store / DATABASE} cannot be written: {str(error).splitlines()[0]}") from error
+
+
+@contextmanager
+def explained_reading(store: Path) -> Iterator[None]:
+    """Turn what DuckDB raises at a question into QueryError (took too long) or StoreError (names the file)."""
+    try:
+        yield
+    except duckdb.InterruptException as error:
+        raise QueryError(
+            f"the question took longer than {READER_MS / 1000:g} s and was stopped; narrow it"
+        ) from error
+    except duckdb.Error as error:
+        raise StoreError(f"{store / DATABASE} cannot be read: {str(error).splitlines()[0]}") from error
 
 
 @contextmanager

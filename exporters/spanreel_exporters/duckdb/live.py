@@ -60,7 +60,9 @@ def open_live(store: Path, *, tail_bytes: int = TAIL_BYTES) -> Live:
 
 
 def _new_reader(store: Path) -> duckdb.DuckDBPyConnection:
-    return connection.connect(store, threads=2, memory=connection.READER_MEMORY)
+    con = connection.connect(store, threads=2, memory=connection.READER_MEMORY)
+    con.execute(f"SET max_execution_time = {connection.READER_MS}")
+    return con
 
 
 _readers = connection.Spare(_new_reader)

@@ -23,6 +23,7 @@ import orjson
 from spanreel.errors import NewerStoreError, QueryError, StoreError
 from spanreel.store import DATABASE, JOURNAL
 from spanreel_exporters.duckdb import locks, search
+from spanreel_exporters.duckdb.connection import explained_reading
 from spanreel_exporters.duckdb.ingest import ingest_once
 from spanreel_exporters.duckdb.live import TAIL_BYTES, Live, open_live
 from spanreel_exporters.duckdb.queries import sql
@@ -140,7 +141,8 @@ class DuckReader:
             self._ingest()
         with ExitStack() as stack:
             stack.enter_context(locks.shared(self.store, timeout_s=self._timeout_s))
-            live = open_live(self.store, tail_bytes=self._tail_bytes)
+            with explained_reading(self.store):
+                live = open_live(self.store, tail_bytes=self._tail_bytes)
             stack.callback(self._close, live)
             self._stack = stack.pop_all()
         self._live, self._pid = live, os.getpid()
@@ -184,8 +186,9 @@ class DuckReader:
 
     def _rows(self, name: str, params: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
         con = self._open.con
-        cursor = con.execute(_TEXTS[name]) if params is None else con.execute(_TEXTS[name], params)
-        return cursor.fetchall()
+        with explained_reading(self.store):
+            cursor = con.execute(_TEXTS[name]) if params is None else con.execute(_TEXTS[name], params)
+            return cursor.fetchall()
 
     def traces(
         self,
@@ -227,10 +230,11 @@ class DuckReader:
     def _find_text(self, text: str) -> bool:
         """Fill the table of traces that hold `text`; whether all bodies were looked at."""
         con = self._open.con
-        con.execute(sql("clear_found"))
-        con.execute(sql("find_text"), {"text": text})
-        found, complete = search.traces_with(con, text, limit=TEXT_TRACES, time_s=1.0)
-        append(con, "temp.main.found", [(trace,) for trace in found])
+        with explained_reading(self.store):
+            con.execute(sql("clear_found"))
+            con.execute(sql("find_text"), {"text": text})
+            found, complete = search.traces_with(con, text, limit=TEXT_TRACES, time_s=1.0)
+            append(con, "temp.main.found", [(trace,) for trace in found])
         return complete
 
     def facets(self) -> Facets:
@@ -293,9 +297,11 @@ class DuckReader:
 
     def _one_span(self, trace_id: str, span_id: str) -> dict[str, Any]:
         bounds = self._bounds(trace_id)
-        cursor = self._open.con.execute(sql("one_span"), {**bounds, "span_id": span_id})
-        names = [column[0] for column in cursor.description]
-        found = cursor.fetchall()
+        con = self._open.con
+        with explained_reading(self.store):
+            cursor = con.execute(sql("one_span"), {**bounds, "span_id": span_id})
+            names = [column[0] for column in cursor.description]
+            found = cursor.fetchall()
         if not found:
             raise QueryError(f"there is no span {span_id!r} in trace {trace_id}")
         return dict(zip(names, found[0], strict=True))
@@ -339,7 +345,9 @@ class DuckReader:
         """The newest spans whose input or output holds a phrase (case counts); looks for 5 s at most."""
         if not phrase:
             return Hits([], complete=True)
-        return search.find(self._open.con, phrase, limit=max(limit, 1), time_s=5.0)
+        con = self._open.con
+        with explained_reading(self.store):
+            return search.find(con, phrase, limit=max(limit, 1), time_s=5.0)
 
     def losses(self) -> list[LossRow]:
         """What was lost, cut or given up, by reason, most frequent first."""

@@ -93,8 +93,9 @@ def _from_book(canonical: Canonical, hour: int) -> float | None:
 
 @lru_cache(maxsize=4096)
 def _rates(provider: str | None, model: str, hour: int) -> tuple[tuple[float, ...], float, Any] | None:
-    """USD per (input, output, cache read, cache write) token in that hour; the number of input tokens from
-    which other rates hold; the book's own entry. None where the book has no entry.
+    """Rates of that hour, the number of input tokens from which others hold, and the book's own entry.
+
+    Rates are USD per (input, output, cache read, cache write) token; None where the book has no entry.
     """
     found = _entry(provider, model)
     if found is None:
