@@ -14,6 +14,7 @@ from spanreel.errors import StoreError
 from spanreel_exporters.duckdb import compaction, connection, erasure, ingest, locks
 from spanreel_exporters.duckdb.erasure import Selector
 from spanreel_exporters.duckdb.reader import DuckReader
+from spanreel_exporters.duckdb.wire_text import pack
 
 MARKER = "Zyx9-Marker"
 WIRE = {
@@ -211,6 +212,21 @@ def test_text_is_found_however_it_is_escaped(store: Path, text: str) -> None:
     gone = plant(writer, 1, text)
     plant(writer, 2, "harmless")
     assert erasure.forget(store, Selector("text", text)).traces == (gone,)
+
+
+def test_text_is_found_where_it_runs_out_of_what_the_bodies_hold(store: Path) -> None:
+    """Provider bytes are kept as references into the bodies: this text stands whole in neither."""
+    gone = plant(Writer(store), 1, "harmless")
+    ingest.catch_up(store)
+    known = "a sentence of the conversation that is long enough to be a reference, said twice"
+    given, request = json.dumps([known]), f'{{"prompt": "secretly {known}"}}'
+    packed = pack(request, given)
+    assert known not in packed
+    with duckdb.connect(str(store / "traces.duckdb")) as con:
+        con.execute("UPDATE span_body SET input = ?", [given])
+        con.execute("UPDATE span_wire SET request = ? WHERE encoding = 'utf-8'", [packed])
+    text = Selector("text", "secretly a sentence")
+    assert erasure.forget(store, text, dry_run=True).traces == (gone,)
 
 
 def test_nothing_found_erases_nothing(store: Path) -> None:

@@ -27,6 +27,7 @@ from spanreel_exporters.duckdb import blanking, compaction, connection, ingest, 
 from spanreel_exporters.duckdb.blanking import Line
 from spanreel_exporters.duckdb.queries import sql
 from spanreel_exporters.duckdb.tombstones import mark
+from spanreel_exporters.duckdb.wire_text import unpack
 
 if TYPE_CHECKING:
     import duckdb
@@ -147,6 +148,7 @@ def _select(con: duckdb.DuckDBPyConnection, selector: Selector) -> None:
             "hex": selector.value.encode().hex().upper(),
         }
         con.execute(sql("ops_doom_text"), values)
+        ingest.append(con, "memory.main.doomed", [(trace,) for trace in _in_packed_wire(con, selector.value)])
         return
     con.execute(sql(f"ops_doom_{selector.kind}"), {"value": selector.value})
     if selector.kind in _ATTRIBUTE:
@@ -156,6 +158,19 @@ def _select(con: duckdb.DuckDBPyConnection, selector: Selector) -> None:
             if _has_attribute(line, selector)
         ]
         ingest.append(con, "memory.main.doomed", found)
+
+
+def _in_packed_wire(con: duckdb.DuckDBPyConnection, text: str) -> set[str]:
+    """Traces whose provider bytes hold the text only once their references into the bodies are resolved."""
+    needles = (text, _in_json(text))
+    found: set[str] = set()
+    cursor = con.execute(sql("ops_packed_wire"))
+    while rows := cursor.fetchmany(500):
+        for trace, request, given, response, answered in rows:
+            whole = (unpack(request or "", given), unpack(response or "", answered))
+            if any(needle in part for needle in needles for part in whole):
+                found.add(trace)
+    return found
 
 
 def _in_json(text: str) -> str:
