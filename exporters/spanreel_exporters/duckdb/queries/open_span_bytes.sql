@@ -1,1 +1,0 @@
-SELECT coalesce(sum(strlen(line)), 0) FROM store.open_span

@@ -1,1 +1,0 @@
-SELECT count(*) FROM span_live WHERE state = 'running'
