@@ -28,6 +28,8 @@ FIRST_SEGMENT: Final = 256 << 10
 SEGMENT: Final = 4 << 20
 """Bytes. The first is small, since most processes write little; each next is four times larger, up to this."""
 GROWTH: Final = 4
+LARGEST: Final = 16 << 20
+"""Bytes up to which a segment grows in place, `SEGMENT` at a time, before the next file is begun."""
 QUEUE_BYTES: Final = 8 << 20
 """Records held in memory while nothing can be written."""
 RETRY_NS: Final = 250_000_000
@@ -48,6 +50,7 @@ class Journal:
         *,
         first_segment: int = FIRST_SEGMENT,
         segment: int = SEGMENT,
+        largest: int = LARGEST,
         on_loss: Callable[[str, int], None] = lambda _reason, _count: None,
         attend: Callable[[], None] = lambda: None,
     ) -> None:
@@ -57,6 +60,7 @@ class Journal:
         self._process = b"process\t1\t" + orjson.dumps(process) + b"\n"
         self._next_size = first_segment
         self._segment_size = segment
+        self._largest = largest
         self._on_loss = on_loss
         self._attend_hook = attend
         self._write: Callable[[bytes], int] = _refuse
@@ -70,7 +74,7 @@ class Journal:
         self._owner: int | None = None
         self._retry_at = 0
         self._busy = False
-        self._attendant = False
+        self._attendant = self._closed = False
 
     def append(self, record: bytes) -> None:
         """Write one complete record (ending in LF). Never raises."""
@@ -132,6 +136,8 @@ class Journal:
         """Put a fresh segment in place; False (and the reason kept) when that cannot be had now."""
         if self.trouble is not None and clock.tick() < self._retry_at:
             return False
+        if self._spare is None and self._grow(room):
+            return True
         try:
             if self._owner is None:
                 self._claim()
@@ -147,6 +153,20 @@ class Journal:
         self._publish(segment)
         self.trouble = None
         self._next_size = min(self._next_size * GROWTH, self._segment_size)
+        return True
+
+    def _grow(self, room: int) -> bool:
+        """More room in the open segment, which costs no wait for the GIL; False where that cannot be had."""
+        segment = self._segment
+        if segment is None or self.trouble is not None:
+            return False
+        size = max(min(segment.size * GROWTH, segment.size + self._segment_size), segment.size + room)
+        if size > self._largest:
+            return False
+        try:
+            segment.grow(size)
+        except (OSError, ValueError, BufferError, SystemError):
+            return False
         return True
 
     def _need(self, room: int) -> int:
@@ -203,7 +223,7 @@ class Journal:
                 self._attendant = False
 
     def _attend(self) -> None:
-        while True:
+        while not self._closed:
             try:
                 self.attend()
             except Exception as error:
@@ -235,6 +255,8 @@ class Journal:
     def _move_house(self, segment: Segment) -> None:
         """The store was deleted or moved away under us: carry what this segment holds into a new one."""
         with self._lock:
+            if segment is not self._segment:
+                return
             segment.seal()
             records = segment.content()
             self._segment, self._write = None, _refuse
@@ -254,6 +276,7 @@ class Journal:
         """Seal what is open and let go of it: the store was exchanged for another."""
         with guard("journal.close"), self._lock:
             self._settle()
+            self._closed = True
             segment, self._segment, self._write = self._segment, None, _refuse
             for open_segment in (segment, self._spare):
                 if open_segment is not None:

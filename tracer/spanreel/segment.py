@@ -56,6 +56,22 @@ class Segment:
         self._map.write(header(procid))
         self.write: Callable[[bytes], int] = self._map.write
 
+    def grow(self, size: int) -> None:
+        """Make room in place, without releasing the GIL, and hand the written pages back to the kernel.
+
+        A new mapping would release it (`mmap.mmap` looks at the file and duplicates the descriptor); growing
+        one does not. Raises OSError when the disk is full, ValueError or BufferError where it cannot be done.
+        """
+        from spanreel import quiet
+
+        quiet.allocate(self._fd, size)
+        self._map.resize(size)
+        self.size = self._used = size
+        if hasattr(mmap, "MADV_DONTNEED"):
+            written = self._map.tell() & -mmap.PAGESIZE
+            if written:
+                self._map.madvise(mmap.MADV_DONTNEED, 0, written)
+
     def populate(self) -> None:
         """Touch every page ahead of use, so that no record meets a page fault (4 us each here)."""
         with guard("segment.populate"):
