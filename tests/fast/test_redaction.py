@@ -308,3 +308,12 @@ def test_a_google_key_among_many_z() -> None:
         f"{'I zz ' * 40}{key}",
     ):
         assert Redactor().text(text) == text.replace(key, "[REDACTED:google_key]")
+
+
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize("filler", ["well-known snake_case ", "a_b ", "x-y ", "BIG_NAME "])
+def test_no_family_hides_among_joined_words(name: str, filler: str) -> None:
+    for text in (filler * 60 + SECRETS[name], filler * 9 + SECRETS[name] + " " + filler * 60):
+        kept = Redactor().text(text)
+        assert SECRETS[name] not in kept
+        assert kept.startswith(filler * 9)

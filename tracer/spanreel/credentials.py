@@ -55,6 +55,11 @@ class Family:
         return rb"(?<=%s)%s%s" % (led, start, self.tail)
 
     @property
+    def width(self) -> int:
+        """Bytes of the head."""
+        return len(re.sub(rb"\[[^\]]*\]", b".", self.head))
+
+    @property
     def whole(self) -> bytes:
         """The expression that matches the credential from its first byte."""
         start = _START_ESCAPABLE if self.head[:1] in b"nrtbfu" else _START
@@ -97,6 +102,8 @@ _PEM = (
 )
 """A private key, to its end line or, where the text was cut, as far as its lines go."""
 
+_BEGIN = b"-----BEGIN "
+
 _ASSIGNED = (
     rb"(?:API_KEY|ACCESS_KEY_ID|ACCESS_KEY|SECRET_KEY|PRIVATE_KEY|SECRET|TOKEN|PASSWORD|PASSWD)=(?:\\\"|')?"
 )
@@ -109,8 +116,9 @@ _URL = re.compile(rb":(?:\\?/){2}([^\s\"\\/@:]{0,256}):([^\s\"\\/@]{1,512})@")
 
 
 Try = Callable[[bytes, int], object]
-Row = tuple[bytes, frozenset[int], Try, Try, tuple[tuple[re.Pattern[bytes], bytes], ...]]
-"""(pivot, bytes that can stand before it, match at a place of it, search, (expression, replacement) each).
+Row = tuple[bytes, frozenset[int], Try, Try, tuple[tuple[re.Pattern[bytes], bytes, int], ...]]
+"""(pivot, bytes that can stand before it, match at a place of it, search, (expression, replacement, bytes
+between the start of the expression and the pivot; -1 where only `_BEGIN` tells) each).
 
 The families that share a pivot are one expression to try. What a replacement replaces is the last group of
 its expression, or the whole match. A plain tuple: its fields are read some 10 times per recorded value."""
@@ -119,15 +127,18 @@ its expression, or the whole match. A plain tuple: its fields are read some 10 t
 _AHEAD = {b"-": rb"(?=[A-Za-z0-9][A-Za-z0-9_\-]{9})", b"_": rb"(?=[A-Za-z0-9]{10}|[A-Z][A-Z_]{4})"}
 
 
-def _row(pivot: bytes, before: bytes, *extra: tuple[bytes, bytes, bytes]) -> Row:
-    """Collect the families of `pivot`; `extra` are (at pivot, whole, name) that no table row can say."""
+def _row(pivot: bytes, before: bytes, *extra: tuple[bytes, bytes, bytes, int]) -> Row:
+    """Collect the families of `pivot`; `extra` are (at pivot, whole, name, lead) that no table row can say."""
     members = [family for family in FAMILIES if family.pivot == pivot]
-    tries = [family.at_pivot for family in members] + [at_pivot for at_pivot, _, _ in extra]
+    tries = [family.at_pivot for family in members] + [at_pivot for at_pivot, _, _, _ in extra]
     # one cheap look ahead first: most places of a pivot in prose are no long run of token characters
     ahead = _AHEAD.get(pivot, b"")
     finder = re.compile(re.escape(pivot) + ahead + rb"(?:" + b"|".join(tries) + rb")")
-    whole = [(re.compile(family.whole), b"[REDACTED:%s]" % family.name.encode()) for family in members]
-    whole += [(re.compile(expression), b"[REDACTED:%s]" % name) for _, expression, name in extra]
+    whole = [
+        (re.compile(family.whole), b"[REDACTED:%s]" % family.name.encode(), family.width)
+        for family in members
+    ]
+    whole += [(re.compile(expression), b"[REDACTED:%s]" % name, lead) for _, expression, name, lead in extra]
     return pivot, frozenset(before), finder.match, finder.search, tuple(whole)
 
 
@@ -137,11 +148,11 @@ ROWS: tuple[Row, ...] = (
     _row(
         b"_",
         b"posurtfkeABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789",
-        (rb"(?<=[A-Z0-9]_)" + _ASSIGNMENT, rb"(?<=[A-Z0-9])_" + _ASSIGNMENT, b"env"),
+        (rb"(?<=[A-Z0-9]_)" + _ASSIGNMENT, rb"(?<=[A-Z0-9])_" + _ASSIGNMENT, b"env", 0),
     ),
     _row(b"J", b"yo"),
-    _row(b"B", bytes(range(256)), (_BEARER, rb"B(?:" + _BEARER + rb")", b"authorization")),
-    _row(b"K", b"A ", (rb"(?<=PRIVATE K)EY", _PEM, b"private_key")),
+    _row(b"B", bytes(range(256)), (_BEARER, rb"B(?:" + _BEARER + rb")", b"authorization", 0)),
+    _row(b"K", b"A ", (rb"(?<=PRIVATE K)EY", _PEM, b"private_key", -1)),
     _row(b"z", b"I"),
 )
 
@@ -186,12 +197,16 @@ def _google_key(data: bytes, start: int, search: Try) -> bool:
 
 def edits(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     """Where to put what: (start, end, replacement) for every credential in `data`, in no order."""
-    for pivot, _, _, _, replacements in ROWS:
-        if pivot in data:
-            for expression, replacement in replacements:
-                group = expression.groups
-                for found in expression.finditer(data):
-                    yield found.start(group), found.end(group), replacement
+    for pivot, before, match, _, replacements in ROWS:
+        at = data.find(pivot)
+        while at >= 0:
+            if data[at - 1] in before and match(data, at):
+                for expression, replacement, lead in replacements:
+                    start = at - lead if lead >= 0 else data.rfind(_BEGIN, max(at - 60, 0), at)
+                    found = expression.match(data, start) if start >= 0 else None
+                    if found is not None:
+                        yield found.start(expression.groups), found.end(expression.groups), replacement
+            at = data.find(pivot, at + 1)
     if b"@" in data:
         for found in _URL.finditer(data):
             yield found.start(2), found.end(2), b"[REDACTED]"
