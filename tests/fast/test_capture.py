@@ -518,3 +518,19 @@ def test_near_the_recursion_limit() -> None:
     assert len(results) <= 1
     for result in results:
         orjson.loads(bytes(result))
+
+
+def test_strings_known_to_be_clean_are_told_by_identity_and_only_those() -> None:
+    capturer = Capturer(redactor=Redactor(), losses=lambda _reason: None)
+    clean = "a long clean text " * 20
+    secret = "sk-proj-abcDEF0123456789abcDEF01"
+    dirty = clean + secret
+    for _ in range(3):
+        assert capturer.value([clean, "x"]) == orjson.dumps([clean, "x"])
+        assert secret.encode() not in capturer.value({"a": clean, "b": dirty})
+        assert secret.encode() not in capturer.value({"a": clean, "b": secret})
+    for number in range(2000):
+        text = f"{number} {clean}"
+        assert secret.encode() not in capturer.value([text, text + secret])
+        assert capturer.value([text]) == orjson.dumps([text])
+    assert len(capturer._clean) <= 513

@@ -30,6 +30,10 @@ IGNORED: Final = "[ignored]"
 
 _dumps = orjson.dumps
 _ODD: Final = -1
+_LONG: Final = 200
+_KEPT_STRINGS: Final = 512
+_KEPT_BYTES: Final = 2 << 20
+"""Strings from `_LONG` characters on are remembered, by identity, once they were found clean."""
 _FLAT: Final = 24
 """From so many items on, a list is first tried as one of numbers only, at C speed."""
 
@@ -64,8 +68,10 @@ class Capturer:
 
     __slots__ = (
         "_classify",
+        "_clean",
         "_depth",
         "_hides_inside",
+        "_kept",
         "_known",
         "_limits",
         "_losses",
@@ -95,6 +101,8 @@ class Capturer:
         self._hides_inside = redactor.hides_inside
         self._shapes = redactor.shapes
         self._plain_allowed = not redactor.per_string
+        self._clean: dict[int, str] = {}
+        self._kept = 0
 
     def value(self, value: object) -> bytes:
         """JSON text of any value; a `CutBytes` if something was cut."""
@@ -102,11 +110,12 @@ class Capturer:
             if self._plain_allowed:
                 kind = type(value)
                 nested = kind is dict or kind is list or kind is tuple
-                found = self._look_through(value if nested else (value,))
+                fresh: list[str] = []
+                found = self._look_through(value if nested else (value,), fresh)
                 if found != _ODD:
                     data = _dumps(value)
                     if len(data) <= self._size:
-                        return self._shapes(data) if found else data
+                        return self._searched(data, fresh) if found else data
         except Exception:  # a lone surrogate, a number over 64 bit, a dict that changes meanwhile
             pass
         return self._cautious(value)
@@ -133,21 +142,24 @@ class Capturer:
                 for name in call.keys() & ignore:
                     call[name] = IGNORED
             if self._plain_allowed:  # as in `value`, without the call
-                found = self._look_through(call)
+                fresh: list[str] = []
+                found = self._look_through(call, fresh)
                 if found != _ODD:
                     data = _dumps(call)
                     if len(data) <= self._size:
-                        return self._shapes(data) if found else data
+                        return self._searched(data, fresh) if found else data
         except Exception:  # see `value`
             pass
         return self._cautious(call)
 
-    def _look_through(self, root: object) -> int:
+    def _look_through(self, root: object, fresh: list[str]) -> int:
         """Return the length of some string of at least SHORTEST characters, or 0, or -1 for not plain.
 
+        Long strings that are not known to be clean are put into `fresh`; those that are do not count.
         Goes level by level, so that depth needs no counting and no recursion.
         """
         known = self._known.get
+        clean = self._clean.get
         room = self._size
         nodes = self._nodes
         depth = self._depth
@@ -169,6 +181,10 @@ class Capturer:
                             length = len(item)
                             if length >= SHORTEST:
                                 room -= length
+                                if length >= _LONG:
+                                    if clean(id(item)) is item:
+                                        continue
+                                    fresh.append(item)
                                 found = length
                                 if item[0] in "{[" and self._hides_inside(item):
                                     return _ODD
@@ -198,6 +214,10 @@ class Capturer:
                             length = len(item)
                             if length >= SHORTEST:
                                 room -= length
+                                if length >= _LONG:
+                                    if clean(id(item)) is item:
+                                        continue
+                                    fresh.append(item)
                                 found = length
                                 if item[0] in "{[" and self._hides_inside(item):
                                     return _ODD
@@ -213,6 +233,22 @@ class Capturer:
                 return found
             level = below
         return _ODD
+
+    def _searched(self, data: bytes, fresh: list[str]) -> bytes:
+        """Search `data` for credentials; where there are none, its long strings need no search again.
+
+        An agent sends its whole history with every call, the same strings each time.
+        """
+        found = self._shapes(data)
+        if fresh and found is data:
+            clean = self._clean
+            self._kept += len(data)
+            if self._kept > _KEPT_BYTES or len(clean) > _KEPT_STRINGS:
+                clean.clear()
+                self._kept = len(data)
+            for text in fresh:
+                clean[id(text)] = text
+        return found
 
     def _is_odd(self, key: object, node: Any) -> bool:
         """Whether a name that is not known as plain needs the cautious way."""

@@ -75,6 +75,8 @@ class Journal:
         self._retry_at = 0
         self._busy = False
         self._attendant = self._closed = False
+        self._wake = threading.Lock()
+        self._wake.acquire()
 
     def append(self, record: bytes) -> None:
         """Write one complete record (ending in LF). Never raises."""
@@ -167,6 +169,7 @@ class Journal:
             segment.grow(size)
         except (OSError, ValueError, BufferError, SystemError):
             return False
+        self._call_attendant()
         return True
 
     def _need(self, room: int) -> int:
@@ -198,6 +201,7 @@ class Journal:
         self._segment = segment
         self._write = segment.write
         self._start_attendant()
+        self._call_attendant()
 
     def _claim(self) -> None:
         """Make the store if need be and hold this process's liveness lock."""
@@ -222,13 +226,21 @@ class Journal:
             except RuntimeError:  # the interpreter is going down, or no thread can be had
                 self._attendant = False
 
+    def _call_attendant(self) -> None:
+        """Have the spare made now: whoever fills a segment quickly is spared the page faults of the next."""
+        if self._sequence > 1 and self._wake.locked():
+            try:
+                self._wake.release()
+            except RuntimeError:
+                pass  # another thread was as quick
+
     def _attend(self) -> None:
         while not self._closed:
             try:
                 self.attend()
             except Exception as error:
                 guard.count_loss(f"internal:journal.attend:{type(error).__name__}", 1)
-            time.sleep(ATTEND_S)
+            self._wake.acquire(timeout=ATTEND_S)
 
     def attend(self) -> None:
         """One round of upkeep: spare segment, retired segments, vanished store, queued records."""
@@ -240,8 +252,7 @@ class Journal:
             self._move_house(segment)
         if self._queue:
             self._settle()
-        busy = self._sequence > 1 and segment is not None and segment.room < segment.size // 2
-        if busy and self._spare is None and self.trouble is None:
+        if self._sequence > 1 and self._spare is None and self.trouble is None:
             self._prepare()
 
     def _prepare(self) -> None:
