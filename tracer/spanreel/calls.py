@@ -44,6 +44,8 @@ class Calls:
     def open(self, recorder: Recorder, instance: Any, args: Any, kwargs: Any) -> Span:
         """Start a span for one call; `NOOP` where it is not recorded. Never raises."""
         try:
+            if recorder.rate < 1.0 and not recorder.samples(contexts.current()):
+                return NOOP
             if self._recorder is not recorder:
                 self._prepare(recorder)
             if self._silent or not recorder.full:
@@ -51,7 +53,7 @@ class Calls:
             else:
                 names = self._free if instance is None else self._bound
                 text = recorder.arguments(names, args, kwargs, self._ignore)
-            span = recorders.begin(recorder, self._label, self.name, self.kind, text, self._text)
+            span = recorders.begin(recorder, self._label, self.name, self.kind, text, self._text, True)
             if type(text) is not bytes:
                 span.note_cut("input", text)
             return span
@@ -111,7 +113,9 @@ def _sync(calls: Calls) -> Handler:
         if recorder is None or recorder.rate <= 0.0:
             return wrapped(*args, **kwargs)
         span = calls.open(recorder, instance, args, kwargs)
-        token = contexts.attach(span, otel=span.recording and recorder.shows_otel())
+        if not span.recording:
+            return _unrecorded(wrapped, args, kwargs)
+        token = contexts.attach(span, otel=recorder.shows_otel())
         try:
             result = wrapped(*args, **kwargs)
         except BaseException as error:
@@ -119,9 +123,21 @@ def _sync(calls: Calls) -> Handler:
             _end_failed(span, error)
             raise
         contexts.detach(token)
-        return calls.result(span, result) if span.recording else result
+        return calls.result(span, result)
 
     return call
+
+
+def _unrecorded(wrapped: Any, args: Any, kwargs: Any) -> Any:
+    """Call with a mark in the context, so that what is called below is not recorded either."""
+    here = contexts.current()
+    if here and contexts.SPAN_KEY in here:
+        return wrapped(*args, **kwargs)
+    token = contexts.variable.set(contexts.unrecorded(here, NOOP))
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        contexts.detach(token)
 
 
 def _async(calls: Calls) -> Handler:

@@ -73,6 +73,21 @@ def attach(span: Span, *, otel: bool) -> Token[Context]:
     return variable.set(context)
 
 
+def unrecorded(here: Any, mark: Span) -> Context:
+    """`here`, marked so that nothing below is recorded; the same object for every empty context."""
+    global _nothing  # noqa: PLW0603 - made once
+    if not here:
+        if _nothing is None:
+            _nothing = Context({SPAN_KEY: mark})
+        return _nothing
+    context = Context(here)
+    dict.__setitem__(context, SPAN_KEY, mark)
+    return context
+
+
+_nothing: Context | None = None
+
+
 def attach_inherited(inherited: Inherited) -> Token[Context]:
     """Make `inherited` what every span started below carries."""
     context = Context(current())

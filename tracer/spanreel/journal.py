@@ -10,7 +10,6 @@ from __future__ import annotations
 import _thread
 import os
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path

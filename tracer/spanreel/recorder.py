@@ -38,6 +38,7 @@ class Recorder:
     __slots__ = (
         "_losses",
         "_rounds",
+        "_threshold",
         "arguments",
         "capture",
         "forked",
@@ -54,6 +55,7 @@ class Recorder:
         self.settings = settings
         self.forked = False
         self.rate = settings.sample_rate
+        self._threshold = int(settings.sample_rate * (1 << 64))
         self.full = settings.capture == "full"
         self._losses: dict[str, list[int]] = {}
         self.redactor = Redactor.from_setting(settings.redact)
@@ -92,7 +94,16 @@ class Recorder:
         """Whether our span may be OpenTelemetry's current span too: only where no other provider is active."""
         return otel._TRACER_PROVIDER is None or self.settings.join
 
-    def root(self, here: Mapping[str, Any]) -> tuple[bytes, bytes, bytes] | None:
+    def samples(self, here: Mapping[str, Any]) -> bool:
+        """Whether a span opened here is recorded: its parent's decision, or one of its own for a root."""
+        above = here.get(contexts.SPAN_KEY) if here else None
+        if above is not None:
+            return bool(above.recording)
+        if not here and self.remote is None:
+            return clock.bits(64) < self._threshold
+        return self.root(here) is not None
+
+    def root(self, here: Mapping[str, Any], *, decided: bool = False) -> tuple[bytes, bytes, bytes] | None:
         """(trace, parent, flags) of a span without a parent of ours; None when it is sampled out.
 
         A span of another OpenTelemetry provider that is current becomes the foreign parent: same trace, and
@@ -112,7 +123,7 @@ class Recorder:
                 return None
             else:
                 trace, parent, flags = self.remote.trace, self.remote.span, b"" if self.remote.ours else b"f"
-        if self.rate < 1.0 and int(trace[16:], 16) >= self.rate * (1 << 64):
+        if self.rate < 1.0 and not decided and int(trace[16:], 16) >= self._threshold:
             return None
         return trace, parent, flags
 
@@ -228,13 +239,22 @@ def _install() -> None:
 
 
 def begin(
-    recorder: Recorder, label: bytes, name: str, kind: str, input_json: bytes, attributes_json: bytes
+    recorder: Recorder,
+    label: bytes,
+    name: str,
+    kind: str,
+    input_json: bytes,
+    attributes_json: bytes,
+    decided: bool = False,
 ) -> Span:
-    """Open a span under the current one and write its start record; `NOOP` when it is sampled out."""
+    """Open a span under the current one and write its start record; `NOOP` when it is sampled out.
+
+    `decided`: the caller has asked `recorder.samples()` already.
+    """
     here = contexts.current()
     above = here.get(contexts.SPAN_KEY) if here else None
     if above is None:
-        place = recorder.root(here)
+        place = recorder.root(here, decided=decided)
         if place is None:
             return NOOP
         trace, parent, flags = place
