@@ -126,6 +126,7 @@ def _ingest(store: Path, report: IngestReport, budget: int, deadline: float) -> 
         processes = tails.scan(store, positions)
         while True:
             began = time.monotonic()
+            # what live writers add meanwhile is for the next round: chasing it keeps readers out
             if not _step(con, processes, positions, report, min(STEP_BYTES, budget - report.bytes_read)):
                 report.caught_up = True
                 break
@@ -147,7 +148,7 @@ def _step(
     report: IngestReport,
     budget: int,
 ) -> bool:
-    """One transaction. Returns whether more was there to read."""
+    """One transaction. Returns whether more was there to read when it began."""
     losses: dict[str, int] = {}
     moved: dict[tuple[str, int], int] = {}
     records = []
@@ -155,7 +156,7 @@ def _step(
     for chunk in tails.chunks(processes, budget):
         drained = drained and chunk.reached_end
         segment = chunk.segment
-        parsed = parse(chunk.data, final=segment.final and chunk.reached_end)
+        parsed = parse(chunk.data, final=segment.final, at_end=chunk.reached_end)
         _advance(chunk, parsed.consumed, losses)
         if parsed.consumed or segment.ended:
             moved[segment.procid, segment.number] = segment.position
@@ -182,7 +183,7 @@ def _step(
     report.spans += len(batch.rows.spans)
     for (reason, _, _), (count, _, _) in batch.losses.counts.items():
         report.losses[reason] = report.losses.get(reason, 0) + count
-    return bool(records or moved)  # a stretch of NULs moves on without a record
+    return not drained and bool(records or moved)  # a stretch of NULs moves on without a record
 
 
 def _advance(chunk: tails.Chunk, consumed: int, losses: dict[str, int]) -> None:

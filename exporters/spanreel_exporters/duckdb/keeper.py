@@ -29,7 +29,7 @@ from spanreel_exporters.duckdb.watch import JournalWatch
 
 RSS_CAP: Final = 128 << 20
 """Bytes of resident memory; above it the keeper replaces itself by a fresh one."""
-BUSY_S: Final = 0.2
+BUSY_S: Final = 1.0
 IDLE_S: Final = 1.0
 LINGER_S: Final = 10.0
 """How long an idle keeper stays after the last writer has left."""
