@@ -21,7 +21,7 @@ from spanreel import clock
 from spanreel import store as stores
 from spanreel.errors import StoreError
 from spanreel.guard import guard
-from spanreel.segment import HEADER_BYTES, Segment
+from spanreel.segment import HEADER_BYTES, Descriptor, Segment
 
 FIRST_SEGMENT: Final = 256 << 10
 SEGMENT: Final = 4 << 20
@@ -57,7 +57,7 @@ class Journal:
         self.procid: str = process["procid"]
         self.trouble: str | None = None
         self._process = b"process\t1\t" + orjson.dumps(process) + b"\n"
-        self._next_size = first_segment
+        self._first_size = self._next_size = first_segment
         self._segment_size = segment
         self._largest = largest
         self._on_loss = on_loss
@@ -70,7 +70,7 @@ class Journal:
         self._queue: deque[bytes] = deque()
         self._queued = 0
         self._sequence = 0
-        self._owner: int | None = None
+        self._owner: Descriptor | None = None
         self._retry_at = 0
         self._busy = False
         self._attendant = self._closed = False
@@ -149,6 +149,7 @@ class Journal:
             self._write = _refuse  # later, smaller records must not overtake the one that waits
             self.trouble = str(error)
             self._retry_at = clock.tick() + RETRY_NS
+            self._next_size = self._first_size  # where much cannot be had, a little may
             self._start_attendant()
             return False
         self._publish(segment)
@@ -184,8 +185,10 @@ class Journal:
         return None
 
     def _make(self, size: int, *, keep_gil: bool = False) -> Segment:
-        self._sequence += 1
-        path = self.store / stores.JOURNAL / f"{self.procid}.{self._sequence:06d}.seg"
+        with self._lock:  # the attendant makes the spare
+            self._sequence += 1
+            number = self._sequence
+        path = self.store / stores.JOURNAL / f"{self.procid}.{number:06d}.seg"
         segment = Segment(path, self.procid, size, keep_gil=keep_gil)
         segment.write(self._process)
         return segment
@@ -208,12 +211,12 @@ class Journal:
             raise StoreError(f"the store {self.store} and its folder were deleted")
         stores.create(self.store)
         path = self.store / stores.JOURNAL / f"{self.procid}.owner"
-        self._owner = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._owner = Descriptor(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         try:
             import fcntl
         except ImportError:  # Windows: no liveness lock; the reader goes by the age of the file
             return
-        fcntl.flock(self._owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(self._owner.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     # -- the journal's own thread: prepares the next segment, retires old ones, repairs ----------------
 
@@ -249,6 +252,8 @@ class Journal:
         segment = self._segment
         if segment is not None and segment.vanished():
             self._move_house(segment)
+        elif segment is not None and not (segment.ours() and self._owner is not None and self._owner.ours()):
+            self._begin_again(segment)
         if self._queue:
             self._settle()
         if self._sequence > 1 and self._spare is None and self.trouble is None:
@@ -267,20 +272,34 @@ class Journal:
         with self._lock:
             if segment is not self._segment:
                 return
-            segment.seal()
+            self._let_go(segment)
             records = segment.content()
-            self._segment, self._write = None, _refuse
-            if self._spare is not None:
-                self._retired.append(self._spare)
-                self._spare = None
-            self._retired.append(segment)
-            if self._owner is not None:
-                os.close(self._owner)
-                self._owner = None
             self._on_loss("store_vanished", 1)
             self._queue.appendleft(records)
             self._queued += len(records)
             self._settle()
+
+    def _begin_again(self, segment: Segment) -> None:
+        """The program has closed our descriptors, the liveness lock with them: go on in a new segment."""
+        with self._lock:
+            if segment is self._segment:
+                self._let_go(segment)
+                self._open(0)
+
+    def _let_go(self, segment: Segment) -> None:
+        """Seal the open segment and give up everything that belongs to it."""
+        segment.seal()
+        self._segment, self._write = None, _refuse
+        if self._spare is not None:
+            self._retired.append(self._spare)
+            self._spare = None
+        self._retired.append(segment)
+        self._release_owner()
+
+    def _release_owner(self) -> None:
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            owner.close()
 
     def close(self) -> None:
         """Seal what is open and let go of it: the store was exchanged for another."""
@@ -295,9 +314,7 @@ class Journal:
             self._spare = None
             while self._retired:
                 self._retired.popleft().close()
-            if self._owner is not None:
-                os.close(self._owner)
-                self._owner = None
+            self._release_owner()
 
     def after_fork_in_child(self) -> None:
         """Let go of everything inherited; this object is not used again in the child."""
@@ -305,6 +322,4 @@ class Journal:
         for segment in (self._segment, self._spare, *self._retired):
             if segment is not None:
                 segment.abandon()
-        if self._owner is not None:
-            os.close(self._owner)
-            self._owner = None
+        self._release_owner()

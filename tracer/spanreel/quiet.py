@@ -20,6 +20,8 @@ MADV_POPULATE_WRITE = 23
 if _library is not None:
     _library.open.argtypes = (ctypes.c_char_p, ctypes.c_int, ctypes.c_uint)
     _library.posix_fallocate.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    _library.readlink.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t)
+    _library.readlink.restype = ctypes.c_ssize_t
 
 
 def open_new(path: str, flags: int, mode: int) -> int:
@@ -41,6 +43,15 @@ def allocate(descriptor: int, size: int) -> None:
     number: int = _library.posix_fallocate(descriptor, 0, size)
     if number:
         raise OSError(number, os.strerror(number))
+
+
+def link(descriptor: int) -> bytes:
+    """The path that a descriptor stands for, as far as 4,096 bytes go; nothing where that cannot be told."""
+    if _library is None:
+        return b""
+    buffer = ctypes.create_string_buffer(4_096)
+    length: int = _library.readlink(b"/proc/self/fd/%d" % descriptor, buffer, 4_096)
+    return buffer.raw[:length] if length > 0 else b""
 
 
 def populate(mapping: object, size: int) -> None:

@@ -8,6 +8,7 @@ as SIGBUS later. Pages are touched ahead by `populate` on the journal's own thre
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 from collections.abc import Callable
@@ -26,10 +27,44 @@ def header(procid: str) -> bytes:
     return f"spanreel-journal {VERSION} open   {procid}".ljust(HEADER_BYTES - 1).encode() + b"\n"
 
 
+_strayed: list[mmap.mmap] = []
+"""Mappings whose descriptors the program has closed; kept, since unmapping would close the number again."""
+
+
+class Descriptor:
+    """An open file of ours, known by what it is and not by its number alone.
+
+    A program that turns into a daemon closes every descriptor, and the number may be a file of its own by now:
+    what is not `ours()` any more is neither written, truncated nor closed.
+    """
+
+    __slots__ = ("identity", "number")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.identity = _identity(os.fstat(number))
+
+    def ours(self) -> bool:
+        """Whether the number still stands for the file that was opened."""
+        try:
+            return _identity(os.fstat(self.number)) == self.identity
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Close it, if it is still ours."""
+        if self.ours():
+            os.close(self.number)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_ino, status.st_dev
+
+
 class Segment:
     """A journal file of fixed room; `write(record)` raises ValueError when the record does not fit."""
 
-    __slots__ = ("_fd", "_map", "_used", "path", "size", "write")
+    __slots__ = ("_file", "_link", "_map", "_used", "path", "size", "write")
 
     def __init__(self, path: Path, procid: str, size: int, *, keep_gil: bool = False) -> None:
         """Create and map `path`. Raises OSError (disk full, directory gone, no permission).
@@ -43,16 +78,18 @@ class Segment:
         if keep_gil:
             from spanreel import quiet
 
-            self._fd = quiet.open_new(str(path), flags, 0o600)
+            descriptor = quiet.open_new(str(path), flags, 0o600)
         else:
-            self._fd = os.open(path, flags, 0o600)
+            descriptor = os.open(path, flags, 0o600)
         try:
-            _allocate(self._fd, size, keep_gil=keep_gil)
-            self._map = mmap.mmap(self._fd, size)
+            _allocate(descriptor, size, keep_gil=keep_gil)
+            self._map = mmap.mmap(descriptor, size)
         except BaseException:
-            os.close(self._fd)
+            os.close(descriptor)
             path.unlink(missing_ok=True)
             raise
+        self._file = Descriptor(descriptor)
+        self._link = b""
         self._map.write(header(procid))
         self.write: Callable[[bytes], int] = self._map.write
 
@@ -60,11 +97,16 @@ class Segment:
         """Make room in place, without releasing the GIL, and hand the written pages back to the kernel.
 
         A new mapping would release it (`mmap.mmap` looks at the file and duplicates the descriptor); growing
-        one does not. Raises OSError when the disk is full, ValueError or BufferError where it cannot be done.
+        one does not. Raises OSError when the disk is full or the file no longer ours, ValueError or
+        BufferError where it cannot be done.
         """
         from spanreel import quiet
 
-        quiet.allocate(self._fd, size)
+        link = quiet.link(self._file.number)
+        if (not link or link != self._link) and not self._file.ours():
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF), str(self.path))
+        self._link = link
+        quiet.allocate(self._file.number, size)
         self._map.resize(size)
         self.size = self._used = size
         if hasattr(mmap, "MADV_DONTNEED"):
@@ -82,11 +124,13 @@ class Segment:
     def vanished(self) -> bool:
         """Whether the file no longer stands where it was made (the store was deleted or moved)."""
         try:
-            there = self.path.stat()
-            mine = os.fstat(self._fd)
+            return _identity(self.path.stat()) != self._file.identity
         except OSError:
             return True
-        return (there.st_ino, there.st_dev) != (mine.st_ino, mine.st_dev)
+
+    def ours(self) -> bool:
+        """Whether the descriptor is still the one that was opened; see `Descriptor`."""
+        return self._file.ours()
 
     @property
     def room(self) -> int:
@@ -98,9 +142,11 @@ class Segment:
         return self._map[HEADER_BYTES : self._used]
 
     def seal(self) -> None:
-        """Refuse further records and say so to readers; the file is kept."""
-        self._used = self._map.tell()
-        self._map.seek(0, os.SEEK_END)
+        """Refuse further records and say so to readers; the file is kept.
+
+        Reading what is left takes the room in one C call: no record of another thread can slip in between.
+        """
+        self._used = self.size - len(self._map.read())
         self._map[_STATE_AT : _STATE_AT + 6] = b"sealed"
 
     def release(self) -> None:
@@ -110,13 +156,16 @@ class Segment:
 
     def close(self) -> None:
         """Unmap, and give the unused tail of a sealed file back to the disk."""
+        if not self._file.ours():
+            _strayed.append(self._map)
+            return
         try:
             self._map.close()
         except BufferError:
             return
         if self._used < self.size:
-            os.ftruncate(self._fd, self._used)
-        os.close(self._fd)
+            os.ftruncate(self._file.number, self._used)
+        self._file.close()
 
     def abandon(self) -> None:
         """In a forked child: let go of the parent's segment without touching it."""

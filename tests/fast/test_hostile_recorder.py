@@ -1,0 +1,104 @@
+"""Programs that do odd things around the recorder, each in a process of its own: neither side may be harmed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from recording import records, spans
+
+from spanreel.journal import Journal
+from spanreel.segment import Segment
+
+PRELUDE = """
+import os, signal, sys, threading, time
+import spanreel
+
+@spanreel.trace(name="work")
+def work(value):
+    return value
+"""
+
+
+def run(store: Path, program: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "SPANREEL_STORE": str(store), "SPANREEL_KEEPER": "off"}
+    arguments = [sys.executable, "-X", "dev", "-W", "error", "-c", PRELUDE + program]
+    return subprocess.run(
+        arguments, env=environment, capture_output=True, text=True, check=False, timeout=60, cwd=store.parent
+    )
+
+
+DAEMON = """
+for value in range(10):
+    work(value)
+os.closerange(3, 256)  # as daemons do
+files = [open(f"mine{number}", "w+b", buffering=0) for number in range(12)]
+for file in files:
+    file.write(b"mine" * 200_000)
+for value in range(10, 1000):
+    work("x" * 1000 if value % 2 else value)
+time.sleep(1.2)
+for value in range(1000, 3000):
+    work("x" * 1000 if value % 2 else value)
+time.sleep(1.2)
+for file in files:
+    file.write(b"!")
+    file.seek(0)
+    assert file.read() == b"mine" * 200_000 + b"!", file
+    file.close()
+owner = [name for name in os.listdir("s/journal") if name.endswith(".owner")]
+import fcntl
+with open(f"s/journal/{owner[0]}") as lock:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("alive")
+"""
+
+
+@pytest.mark.crash
+def test_a_daemon_that_closes_all_descriptors_keeps_its_files_and_its_spans(tmp_path: Path) -> None:
+    done = run(tmp_path / "s", DAEMON)
+    assert (done.stderr, done.stdout) == ("", "alive\n")
+    found = spans(tmp_path / "s")
+    assert len(found) == len({span.span for span in found}) == 3000
+    assert all(span.ends == 1 for span in found)
+
+
+def test_a_seal_takes_the_room_at_once(tmp_path: Path) -> None:
+    segment = Segment(tmp_path / "a.seg", "1-0-0", 4096)
+    segment.write(b"loss\t1\t{}\n")
+    segment.seal()
+    with pytest.raises(ValueError, match="out of range"):
+        segment.write(b"\n")
+    assert segment.content() == b"loss\t1\t{}\n"
+    segment.close()
+    assert (tmp_path / "a.seg").stat().st_size == 64 + len(b"loss\t1\t{}\n")
+
+
+def test_rotation_under_threads_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    journal = Journal(
+        tmp_path / "s", {"procid": "1-00000000-00000000"}, first_segment=4096, segment=4096, largest=4096
+    )
+
+    def write(thread: int) -> None:
+        for number in range(1000):
+            journal.append(b'score\t1\t{"thread":%d,"number":%d}\n' % (thread, number))
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    journal.close()
+    found = [cells[2] for cells in records(tmp_path / "s") if cells[0] == b"score"]
+    assert len(found) == len(set(found)) == 4000
