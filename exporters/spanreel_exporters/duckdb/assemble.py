@@ -20,6 +20,7 @@ Key = tuple[bytes, bytes]
 _KINDS: Final = {kind.encode(): kind for kind in KINDS}
 _STATUS: Final = {b"ok": "ok", b"error": "error", b"unset": "unset"}
 _MAX_NS: Final = (1 << 63) - 1
+_MAX_SEQ: Final = (1 << 31) - 1
 _HEX: Final = frozenset(b"0123456789abcdef")
 
 
@@ -164,7 +165,9 @@ def _attempt(raw: RawSpan, record: Record, lose: Any) -> None:
         meta = orjson.loads(record[5])
         request, response = orjson.loads(record[6] or b'""'), orjson.loads(record[7] or b'""')
         raw.attempts.append(
-            Attempt(whole(record[4]) or 0, dict(meta), _body(request, meta), _body(response, meta))
+            Attempt(
+                min(whole(record[4]) or 0, _MAX_SEQ), dict(meta), _body(request, meta), _body(response, meta)
+            )
         )
     except (ValueError, TypeError, AttributeError):
         lose("garbage_attempt")

@@ -14,7 +14,7 @@ from pathlib import Path
 import orjson
 
 from spanreel.segment import HEADER_BYTES
-from spanreel.store import JOURNAL
+from spanreel_exporters.duckdb.folder import SEGMENT, plain_files
 
 VOID = b"void\t1\t"
 _SPAN_KINDS = frozenset({b"start", b"end", b"attempt", b"patch"})
@@ -48,9 +48,7 @@ class Line:
 def segments(store: Path) -> list[Path]:
     """Return the journal segments of a store, in the order of their names."""
     try:
-        return sorted(
-            Path(entry.path) for entry in os.scandir(store / JOURNAL) if entry.name.endswith(".seg")
-        )
+        return [Path(entry.path) for entry in plain_files(store, SEGMENT)]
     except OSError:
         return []
 

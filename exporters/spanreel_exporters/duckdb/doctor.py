@@ -20,6 +20,7 @@ from spanreel.store import DATABASE, JOURNAL
 from spanreel.version import __version__
 from spanreel_exporters.duckdb import compaction, retention, schema, stores
 from spanreel_exporters.duckdb.connection import StoreHeldError
+from spanreel_exporters.duckdb.folder import strangers
 from spanreel_exporters.duckdb.loss_words import describe
 from spanreel_exporters.duckdb.results import LossRow, Summary
 
@@ -318,14 +319,12 @@ def _journal(store: Path, facts: dict[str, Any]) -> Iterator[Check]:
         if names
         else "no program is recording"
     )
-    strangers = sorted(
-        entry.name for entry in os.scandir(store / JOURNAL) if not entry.name.endswith((".seg", ".owner"))
-    )
-    if strangers:
+    found = strangers(store)
+    if found:
         yield Check(
             "journal",
             "warn",
-            f"files that are not the journal's: {', '.join(strangers[:5])}",
+            f"files that are not the journal's: {', '.join(found[:5])}",
             f"move them out of {store / JOURNAL}",
         )
     if summary is not None and summary.missing_bytes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spanreel.store import DATABASE, JOURNAL
+from spanreel_exporters.duckdb.folder import SEGMENT, plain_files
 from spanreel_exporters.duckdb.watch import living_writers
 
 
@@ -47,7 +48,7 @@ class Idle:
 
 def _segments(store: Path) -> set[str]:
     try:
-        return {entry.name for entry in os.scandir(store / JOURNAL) if entry.name.endswith(".seg")}
+        return {entry.name for entry in plain_files(store, SEGMENT)}
     except OSError:
         return set()
 

@@ -126,7 +126,7 @@ def _read_tail(
         live.con, [], show_open=lambda procid: alive.get(procid, False), next_seq=int(meta[1]) if meta else 1
     )
     for chunk in tails.chunks(processes, tail_bytes):
-        parsed = parse(chunk.data, final=chunk.segment.final and chunk.reached_end)
+        parsed = parse(chunk.data, final=chunk.segment.final, at_end=chunk.reached_end)
         chunk.segment.position += parsed.consumed
         chunk.segment.ended = chunk.segment.final and chunk.reached_end
         if parsed.records:

@@ -108,7 +108,7 @@ def shared(store: Path, *, timeout_s: float = 10.0) -> Iterator[None]:
 def owner_alive(owner: Path) -> bool:
     """Whether the process of an `.owner` file still lives: it holds the file's lock as long as it does."""
     try:
-        handle = os.open(owner, os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(owner, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return False
     try:

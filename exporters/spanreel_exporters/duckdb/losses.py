@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
+_MOST: Final = (1 << 63) - 1
 LossKey = tuple[str, int, str]
 """(reason, pid, service)"""
 
@@ -21,16 +22,19 @@ class Losses:
         known = self.counts.get(key)
         if known is not None:
             count, first_ns, last_ns = known[0] + count, min(known[1], first_ns), max(known[2], last_ns)
-        self.counts[key] = (count, first_ns, last_ns)
+        self.counts[key] = (min(count, _MOST), first_ns, last_ns)
 
     def add_record(self, cell: bytes) -> bool:
         """Add a journal `loss` record; False when it cannot be read."""
         try:
             loss: dict[str, Any] = orjson.loads(cell)
             key = (str(loss["reason"]), int(loss.get("pid") or 0), str(loss.get("service") or ""))
-            self.add(key, int(loss["count"]), int(loss["first_ns"]), int(loss["last_ns"]))
-        except (ValueError, TypeError, KeyError, AttributeError):
+            numbers = int(loss["count"]), int(loss["first_ns"]), int(loss["last_ns"])
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
             return False
+        if not all(abs(number) <= _MOST for number in (key[1], *numbers)):
+            return False
+        self.add(key, *numbers)
         return True
 
     def rows(self) -> list[tuple[str, int, str, int, int, int]]:

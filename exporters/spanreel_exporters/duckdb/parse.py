@@ -6,6 +6,7 @@ body of a megabyte costs one split.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,6 +23,7 @@ CELLS: Final = {
 """Record kinds of journal version 1 and their number of cells, kind and version included."""
 
 Record = list[bytes]
+_WRITTEN: Final = re.compile(rb"[^\0]")
 
 
 @dataclass(slots=True)
@@ -39,20 +41,18 @@ class Parsed:
         self.losses[reason] = self.losses.get(reason, 0) + 1
 
 
-def parse(data: bytes, *, final: bool) -> Parsed:
+def parse(data: bytes, *, final: bool, at_end: bool = True) -> Parsed:
     """Take the complete lines of `data`, which starts at a record boundary.
 
-    Stops at the first NUL (room not written yet). Where `final` says that nobody writes any more and `data`
-    reaches the end of the file, a torn tail is counted and holes are jumped over.
+    Stops at the first NUL (room not written yet). Where `final` says that nobody writes any more, holes are
+    jumped over, and a torn tail is counted if `data` reaches the end of the file (`at_end`).
     """
     out = Parsed()
-    hole = data.find(b"\0")
-    if hole < 0:
-        _take(out, data, 0, len(data), final=final)
-    elif not final:
-        _take(out, data, 0, hole, final=False)
+    if final:
+        _take_final(out, data, at_end=at_end)
     else:
-        _take_final(out, data, hole)
+        hole = data.find(b"\0")
+        _take(out, data, 0, len(data) if hole < 0 else hole, final=False)
     return out
 
 
@@ -67,24 +67,20 @@ def _take(out: Parsed, data: bytes, start: int, stop: int, *, final: bool) -> No
         out.consumed = stop
 
 
-def _take_final(out: Parsed, data: bytes, hole: int) -> None:
-    """A closed segment with NULs: its end, or (never by our writer) holes with more lines behind."""
+def _take_final(out: Parsed, data: bytes, *, at_end: bool) -> None:
+    """A closed segment: NULs are its end, or (never by our writer) holes with more lines behind."""
     start = 0
-    while hole >= 0:
+    while (hole := data.find(b"\0", start)) >= 0:
         _take(out, data, start, hole, final=True)
-        rest = data[hole:].lstrip(b"\0")
-        if not rest:
-            break
-        after = len(data) - len(rest)
-        line_end = data.find(b"\n", after)
-        out.lose("torn_record")
+        behind = _WRITTEN.search(data, hole)
+        line_end = data.find(b"\n", behind.start()) if behind else -1
+        if behind:
+            out.lose("torn_record")
         if line_end < 0:
-            break
-        start = line_end + 1
-        hole = data.find(b"\0", start)
-        if hole < 0:
-            _take(out, data, start, len(data), final=True)
-    out.consumed = len(data)
+            out.consumed = len(data)
+            return
+        out.consumed = start = line_end + 1
+    _take(out, data, start, len(data), final=at_end)
 
 
 def _split(out: Parsed, region: bytes) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 from spanreel.errors import StoreError
 from spanreel.segment import HEADER_BYTES
 from spanreel.store import JOURNAL
+from spanreel_exporters.duckdb.folder import OWNER, SEGMENT, plain_files
 from spanreel_exporters.duckdb.locks import owner_alive
 
 _STATE_AT: Final = 19
@@ -74,18 +75,19 @@ def scan(store: Path, positions: dict[tuple[str, int], int]) -> list[Process]:
     found: dict[str, Process] = {}
     folder = store / JOURNAL
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        entries = plain_files(store)
     except FileNotFoundError:
         return []
     except OSError as error:
         raise StoreError(f"{folder} cannot be read: {error.strerror or error}") from error
     for entry in entries:
         procid, _, rest = entry.name.partition(".")
-        if rest == "owner":
-            found.setdefault(procid, Process(procid, alive=False)).alive = owner_alive(Path(entry.path))
-        elif rest.endswith(".seg") and rest[:-4].isdigit():
-            process = found.setdefault(procid, Process(procid, alive=False))
-            segment = _segment(Path(entry.path), procid, int(rest[:-4]))
+        # asked of the file, not of the listing: a large directory is listed in pieces, and a writer may begin between two
+        if procid not in found:
+            found[procid] = Process(procid, alive=owner_alive(folder / f"{procid}{OWNER}"))
+        if rest.endswith(SEGMENT):
+            process = found[procid]
+            segment = _segment(Path(entry.path), procid, int(rest[: -len(SEGMENT)]))
             if segment is None:
                 continue
             if segment.newer:
@@ -187,6 +189,9 @@ def pending_bytes(processes: list[Process], *, cap: int) -> int:
 
 
 def _trim(segment: SegmentFile) -> int:
-    """Bytes of a final segment behind its position, without the NULs of room never used."""
+    """Bytes of a final segment behind its position, without the NULs of room never used (if it is one of ours)."""
+    room = segment.size - segment.position
+    if room > MAX_RECORD:
+        return room
     chunk = read(segment, segment.size)
     return len(chunk.data.rstrip(b"\0")) if chunk else 0

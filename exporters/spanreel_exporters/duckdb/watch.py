@@ -9,23 +9,17 @@ from pathlib import Path
 
 from spanreel.segment import HEADER_BYTES
 from spanreel.store import JOURNAL
+from spanreel_exporters.duckdb.folder import OWNER, SEGMENT, plain_files
 from spanreel_exporters.duckdb.locks import owner_alive
-
-_SEGMENT = ".seg"
-_OWNER = ".owner"
 
 
 def living_writers(store: Path) -> frozenset[str]:
     """Return the process ids (procid) whose owner file is locked by a living writer."""
-    alive: set[str] = set()
     try:
-        entries = list(os.scandir(store / JOURNAL))
+        owners = plain_files(store, OWNER)
     except OSError:
         return frozenset()
-    for entry in entries:
-        if entry.name.endswith(_OWNER) and owner_alive(Path(entry.path)):
-            alive.add(entry.name.removesuffix(_OWNER))
-    return frozenset(alive)
+    return frozenset(entry.name.removesuffix(OWNER) for entry in owners if owner_alive(Path(entry.path)))
 
 
 @dataclass(slots=True)
@@ -57,7 +51,7 @@ class JournalWatch:
 
     def _segments(self) -> set[str]:
         try:
-            return {entry.name for entry in os.scandir(self.store / JOURNAL) if entry.name.endswith(_SEGMENT)}
+            return {entry.name for entry in plain_files(self.store, SEGMENT)}
         except OSError:
             return set()
 

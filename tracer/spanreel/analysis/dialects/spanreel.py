@@ -166,8 +166,17 @@ def _swap(kept: dict[str, Any], key: str, recorded: str | None, spare: str) -> s
     """Messages become the body; what was recorded there before is kept as an attribute."""
     messages = kept.pop(key)
     if recorded:
-        kept[spare] = orjson.Fragment(recorded)
+        kept[spare] = _fragment(recorded)
     return messages if isinstance(messages, str) else _dump(messages)
+
+
+def _fragment(recorded: str) -> object:
+    """A recorded body inside attributes: as it stands where it is JSON, else as text."""
+    try:
+        orjson.loads(recorded)
+    except ValueError:
+        return recorded
+    return orjson.Fragment(recorded)
 
 
 def _add_call_attributes(kept: dict[str, Any], call: Call) -> None:
