@@ -151,7 +151,7 @@ def _answered(columns: Mapping[str, list[Any]], kinds: Sequence[str], body: Body
 def _wrong(columns: Mapping[str, list[Any]], errors: Mapping[int, str]) -> dict[str, Any]:
     """The worst error: where the failure that reached the root began; else the first failure that was caught."""
     flags, parent = columns["flags"], columns["parent"]
-    failed = [place for place, bits in enumerate(flags) if bits & payload.ERROR]
+    failed = [place for place, bits in enumerate(flags) if bits & payload.ERROR and not bits & payload.DUPLICATE]
     causes = set(failed) - {parent[place] for place in failed}
     found: dict[str, Any] = {
         "errors": len(causes),

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -25,6 +25,8 @@ _COLOURS = {
     "chain": "green",
 }
 _BODY = 2_000
+_NAME = 200
+_DEEPEST = 200
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -80,15 +82,32 @@ def _parsed(text: str | None) -> Any:
     if text is None:
         return None
     try:
-        return json.loads(text)
-    except ValueError:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
         return text
+    return value if _is_shallow(value) else text
+
+
+def _is_shallow(value: Any) -> bool:
+    """Whether a value is nested less than _DEEPEST levels: deeper ones cannot be printed by Python's json."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [inner for item in level for inner in _inside(item)]
+        if not level:
+            return True
+    return False
+
+
+def _inside(item: Any) -> Iterable[Any]:
+    if isinstance(item, dict):
+        return item.values()
+    return item if isinstance(item, list) else ()
 
 
 def _print(out: terminal.Terminal, trace: Trace, details: dict[str, SpanDetail]) -> None:
     row = trace.row
     started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.start_ns / 1e9))
-    out.line(f"{out.paint(terminal.one_line(row.name), 'bold')}  {row.trace_id}  {started}")
+    out.line(f"{out.paint(terminal.one_line(row.name, _NAME), 'bold')}  {row.trace_id}  {started}")
     facts = [
         row.state if row.state != "ended" else row.status,
         terminal.duration(row.duration_ms),
@@ -142,7 +161,9 @@ def _print_span(out: terminal.Terminal, prefix: str, span: SpanRow, width: int) 
         error = terminal.one_line(
             f"{span.error_type or 'error'}: {span.error_message or ''}".rstrip(": "), 100
         )
-        line += "  " + out.paint(f"! {error}", "red")
+        line += "  " + out.paint(f"! {error}", "dim" if span.duplicate_of else "red")
+    if span.duplicate_of:
+        line += "  retried"
     out.line(line)
 
 

@@ -178,11 +178,11 @@ function marks(model, place, folded) {
   if (bits & RUNNING) mark("running", "running", "Still running");
   if (bits & INTERRUPTED) mark("warn", "interrupted", "Its process ended before it did");
   if (bits & ABANDONED) mark("warn", "abandoned", "Never finished: its stream was dropped");
-  if (bits & RETRIED) mark("plain", "retried", "More than one attempt");
+  if (bits & RETRIED) mark("plain", "after retries", "More than one attempt");
   if (bits & TRUNCATED) mark("warn", "cut at limit", "The model stopped at its output limit");
   if (bits & MISSING_PARENT) mark("warn", "parent missing", "The span above was not recorded");
   if (bits & FOREIGN_PARENT) mark("plain", "from outside", "Its parent belongs to another tracer");
-  if (bits & DUPLICATE) mark("plain", "counted once", "The same call as another span; tokens and cost are counted there");
+  if (bits & DUPLICATE) mark("plain", bits & ERROR ? "retried" : "counted once", bits & ERROR ? "The call was sent again; it counts as the last attempt went" : "The same call as another span; tokens and cost are counted there");
   if (bits & EARLY) mark("warn", "clock", "Starts before its parent: two clocks differ");
   return out;
 }
