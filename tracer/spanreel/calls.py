@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +28,8 @@ class Calls:
     """One decorated callable: what its spans have in common, made once."""
 
     __slots__ = (
-        "_attributes", "_bound", "_free", "_ignore", "_label", "_recorder", "_silent", "_text", "kind", "name",
+        "_attributes", "_bound", "_free", "_ignore", "_label", "_method", "_recorder", "_silent", "_text",
+        "kind", "name",
     )  # fmt: skip
 
     def __init__(self, function: Any, options: Options) -> None:
@@ -38,6 +40,7 @@ class Calls:
         self._silent = not options.capture
         self._free: tuple[str, ...] = _parameters(function)
         self._bound = self._free[1:]
+        self._method = _is_method(function)
         self._recorder: Recorder | None = None
         self._label = self._text = b""
 
@@ -51,7 +54,11 @@ class Calls:
             if self._silent or not recorder.full:
                 text = b""
             else:
-                names = self._free if instance is None else self._bound
+                names = self._free
+                if self._method:
+                    names, args = self._bound, args[1:]
+                elif instance is not None:
+                    names = self._bound
                 text = recorder.arguments(names, args, kwargs, self._ignore)
             span = recorders.begin(recorder, self._label, self.name, self.kind, text, self._text, True)
             if type(text) is not bytes:
@@ -213,6 +220,16 @@ def _unwrapped(function: Any) -> Any:
             return getattr(type(function), "__call__", function)  # noqa: B004 - its code is wanted
         else:
             return function
+
+
+def _is_method(function: Any) -> bool:
+    """Whether a function was written in a class and takes its instance or class first."""
+    outer, _, _ = getattr(function, "__qualname__", "").rpartition(".")
+    in_class = bool(outer) and not outer.endswith("<locals>")
+    return in_class and type(function) is not types.MethodType and _parameters(function)[:1] in _SELF
+
+
+_SELF = {("self",), ("cls",)}
 
 
 def _parameters(function: Any) -> tuple[str, ...]:

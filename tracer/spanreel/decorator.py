@@ -6,9 +6,12 @@ to record is loaded at the first call (`calls.py`): decorating alone costs littl
 
 from __future__ import annotations
 
+import copy
 import difflib
 import inspect
+import sys
 from collections.abc import Callable, Iterable
+from types import FunctionType, MethodType
 from typing import Any, TypeVar, overload
 
 import wrapt
@@ -21,10 +24,43 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Traced(wrapt.FunctionWrapper[..., Any]):
-    """A traced callable; pickled by its qualified name, like the function it stands for."""
+    """A traced callable: bound, pickled, copied and compared like what it stands for."""
 
-    def __reduce_ex__(self, _protocol: Any) -> str:
-        return str(self.__wrapped__.__qualname__)
+    def __init__(self, function: Any, options: Options) -> None:
+        super().__init__(function, _first_call(function, options))
+        self._self_options = options
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """A bound method, and no wrapper of one: it is weakly referenced, pickled and compared as such."""
+        wrapped = self.__wrapped__
+        if type(wrapped) is not FunctionType:
+            binder = getattr(type(wrapped), "__get__", None)
+            bound: Any = wrapped if binder is None else binder(wrapped, instance, owner)
+            if bound is wrapped:
+                return self
+            if type(bound) is not MethodType or bound.__func__ is not wrapped:
+                return super().__get__(instance, owner)
+        return self if instance is None else MethodType(self, instance)
+
+    def __reduce_ex__(self, _protocol: Any) -> Any:
+        found: Any = sys.modules.get(getattr(self.__wrapped__, "__module__", None) or "")
+        name = getattr(self.__wrapped__, "__qualname__", None)
+        if isinstance(name, str):
+            for part in name.split("."):
+                found = getattr(found, part, None)
+            if found is self or type(self.__wrapped__) is FunctionType:
+                return name
+        return _decorate, (self.__wrapped__, self._self_options)
+
+    def __copy__(self) -> Traced:
+        return self._self_over(copy.copy(self.__wrapped__))
+
+    def __deepcopy__(self, memo: Any) -> Traced:
+        return self._self_over(copy.deepcopy(self.__wrapped__, memo))
+
+    def _self_over(self, copied: Any) -> Traced:
+        """Decorate a copy alike; functions are never copied."""
+        return self if copied is self.__wrapped__ else Traced(copied, self._self_options)
 
 
 class Trace:
@@ -110,11 +146,12 @@ def _decorate(function: Any, options: Options) -> Any:
         raise TypeError(
             f"trace() takes functions and callable objects, not the class {function.__name__}; decorate its methods"
         )
-    if not callable(function) and not isinstance(function, staticmethod | classmethod):
-        raise TypeError(f"trace() takes a callable, not {type(function).__name__}")
-    if switched_off():
-        return function
-    return Traced(function, _first_call(function, options))
+    if isinstance(function, staticmethod | classmethod):
+        return type(function)(_decorate(function.__func__, options))
+    if not callable(function):
+        below = "; put @trace below it" if hasattr(type(function), "__get__") else ""
+        raise TypeError(f"trace() takes a callable, not {type(function).__name__}{below}")
+    return function if switched_off() else Traced(function, options)
 
 
 def _first_call(function: Any, options: Options) -> Callable[..., Any]:
