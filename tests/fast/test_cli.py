@@ -120,7 +120,9 @@ def test_show_is_a_tree(run: Run) -> None:
         ("show", "last:nobody"),
         ("show", "last~99"),
         ("show", "xyz"),
+        ("show", f"last~{10**30}"),
         ("forget", "abcdef99", "--dry-run"),
+        ("forget", "f" * 32),
     ],
 )
 def test_an_unknown_trace_is_one_line_and_exit_1(run: Run, words: tuple[str, ...]) -> None:
@@ -257,6 +259,56 @@ def test_forget_prints_a_receipt_and_can_keep_it(run: Run, tmp_path: Path) -> No
     assert json.loads(out)["traces"] == [ids(2)[0]]
     assert len(json.loads(run("list", "--json")[1])) == 2
     assert "none match" in run("forget", "--user", "nobody")[1]
+
+
+def test_forget_erases_nothing_when_the_receipt_cannot_be_kept(run: Run, tmp_path: Path) -> None:
+    code, out, err = run("forget", "last", "--receipt", str(tmp_path / "none" / "receipt.json"))
+    assert (code, out) == (1, "")
+    assert "nothing was erased" in err
+    assert err.count("\n") == 1
+    assert len(json.loads(run("list", "--json")[1])) == 3
+
+
+def test_an_error_that_quotes_what_was_recorded_does_not_steer_the_terminal(run: Run) -> None:
+    code, _, err = run("sql", "SELECT name::INT FROM spans WHERE kind = 'tool'")
+    assert code == 1
+    assert "\x1b" not in err
+    assert "\\x1b[31mred" in err
+
+
+def test_csv_is_exact_for_programs_and_safe_on_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    query = ("sql", "SELECT DISTINCT name FROM spans WHERE kind = 'tool'", "--format", "csv")
+    assert "lookup \x1b[31mred\n" in run(*query)[1]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert "\x1b" not in run(*query)[1]
+
+
+def test_a_deep_body_is_shown_as_text_in_json(run: Run, store: Path) -> None:
+    writer = Writer(store, "200-0badb007-00000002")
+    for number, depth in ((11, 5_000), (12, 900), (13, 150)):
+        trace, span = ids(number)
+        writer.start(trace, span, at=T0 + number * 10**12)
+        body = b"[" * depth + b"]" * depth
+        writer.raw(b"end\t1\t%s\t%s\t%d\tok\t\t%s\t\t\n" % (trace.encode(), span.encode(), T0, body))
+        code, out, _ = run("show", trace, "--json")
+        assert code == 0
+        assert isinstance(json.loads(out)["spans"][0]["output"], str if depth > 200 else list)
+
+
+@pytest.mark.parametrize("name", [b"back\\slash", b"no utf-8 \xff"])
+def test_a_path_that_duckdb_cannot_open_is_one_line(
+    tmp_path: Path, name: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / os.fsdecode(name)
+    writer = Writer(path)
+    trace, span = ids(1)
+    writer.start(trace, span)
+    writer.die()
+    assert cli.main(["list", "--store", str(path)]) == 1
+    err = capsys.readouterr().err
+    assert "rename the directory" in err
+    assert err.count("\n") == 1
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
 def test_prune_compact_doctor_and_stores_answer_in_json(run: Run, store: Path) -> None:

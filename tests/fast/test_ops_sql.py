@@ -169,6 +169,21 @@ def test_a_query_that_needs_too_much_memory_is_stopped(store: Path) -> None:
             )
 
 
+def test_an_answer_that_does_not_fit_into_memory_is_refused(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(user_sql, "RESULT_BYTES", 1 << 20)
+    with pytest.raises(QueryError, match="larger than 1 MB"):
+        user_sql.sql("SELECT repeat('x', 10000) FROM range(1000000)", store=store)
+    assert len(user_sql.sql("SELECT repeat('x', 1000) FROM range(1000)", store=store)) == 1000
+
+
+def test_fetching_a_long_answer_is_stopped_too(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(user_sql, "TIMEOUT_MS", 0)
+    with pytest.raises(QueryError, match="too long"):
+        user_sql.sql("FROM range(1000000)", store=store)
+
+
 def test_more_rows_than_the_limit_are_marked(store: Path) -> None:
     from spanreel_exporters.duckdb.reader import DuckReader, locked_down
 

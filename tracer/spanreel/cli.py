@@ -51,16 +51,22 @@ def _prepare_streams() -> None:
 
 
 def _complain(error: SpanreelError, code: int) -> int:
-    text = " ".join(str(error).split())
-    sys.stderr.write(f"spanreel: {text}\n")
+    sys.stderr.write(f"spanreel: {_in_one_line(error)}\n")
     return code
+
+
+def _in_one_line(error: Exception) -> str:
+    """An error may quote what was recorded: nothing in it steers the terminal."""
+    from spanreel.terminal import one_line
+
+    return one_line(" ".join(str(error).split()))
 
 
 def _unexpected(error: Exception) -> int:
     """A fault of ours or of the machine: one line; the traceback for those who ask for it."""
     if os.environ.get("SPANREEL_DEBUG"):
         raise error
-    text = " ".join(str(error).split())[:500]
+    text = _in_one_line(error)[:500]
     sys.stderr.write(f"spanreel: {type(error).__name__}: {text} (SPANREEL_DEBUG=1 shows where)\n")
     return EXIT_FAILED
 

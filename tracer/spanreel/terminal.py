@@ -22,9 +22,11 @@ _CODES = {
     "cyan": "36",
 }
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
-_INVISIBLE = {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+_STEERING = (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+"""Direction marks and line separators: they reorder or break what stands around them."""
+_INVISIBLE = {code: f"\\u{code:04x}" for code in _STEERING}
 _ONE_LINE = {**_CONTROL, **_INVISIBLE, 9: " ", 10: "\N{RETURN SYMBOL}", 13: ""}
-_JSON_CONTROL = {code: f"\\u{code:04x}" for code in (*range(127, 160), *range(0xD800, 0xE000))}
+_JSON_CONTROL = {code: f"\\u{code:04x}" for code in (*range(127, 160), *range(0xD800, 0xE000), *_STEERING)}
 
 
 class Terminal:

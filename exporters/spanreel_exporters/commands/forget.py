@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import AbstractContextManager, nullcontext
+from io import StringIO
 from pathlib import Path
+from typing import TextIO
 
 from spanreel import terminal
 from spanreel.command import Command, UsageError, add_json, store_path
+from spanreel.errors import SpanreelError
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +34,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from spanreel_exporters.duckdb import erasure
+    from spanreel_exporters.duckdb import compaction, erasure
 
     given = {
         kind: value
@@ -45,10 +49,13 @@ def _run(arguments: argparse.Namespace) -> int:
     store = store_path(arguments)
     if kind == "trace":
         value = _trace_id(store, value)
-    receipt = erasure.forget(store, erasure.Selector(kind, value), dry_run=arguments.dry_run)
-    text = json.dumps(receipt.as_json(), indent=2, default=str)
-    if arguments.receipt is not None:
-        arguments.receipt.write_text(text + "\n", encoding="utf-8")
+    cut_off = (store / compaction.PENDING).exists()
+    with _receipt_file(arguments.receipt) as file:
+        receipt = erasure.forget(store, erasure.Selector(kind, value), dry_run=arguments.dry_run)
+        text = json.dumps(receipt.as_json(), indent=2, default=str)
+        file.write(text + "\n")
+    if kind == "trace" and not receipt.traces and not cut_off:
+        raise SpanreelError(f"there is no trace {value} in {store}; nothing was erased")
     out = terminal.Terminal()
     if arguments.json:
         out.line(text)
@@ -65,6 +72,16 @@ def _run(arguments: argparse.Namespace) -> int:
     if not receipt.dry_run and receipt.traces:
         out.line("receipt: " + json.dumps(receipt.as_json(), default=str))
     return 0
+
+
+def _receipt_file(path: Path | None) -> AbstractContextManager[TextIO]:
+    """Open the receipt's file before anything is erased: there is no second receipt. Raises SpanreelError."""
+    try:
+        return nullcontext(StringIO()) if path is None else path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise SpanreelError(
+            f"nothing was erased: the receipt {path} cannot be written: {error.strerror or error}"
+        ) from error
 
 
 def _trace_id(store: Path, word: str) -> str:

@@ -27,6 +27,7 @@ COLUMNS = (
 )
 _RIGHT = ("TIME", "SPANS", "CALLS", "IN", "OUT", "COST")
 _NAME_WIDTH = 28
+_MOST = 10**9
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -50,9 +51,9 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"how many is a number from 1, not {text!r}")
-    return int(text)
+    return min(int(text), _MOST)
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -44,10 +44,12 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _write_csv(rows: user_sql.Rows) -> None:
+    """Exact where it goes to a file or program; on a terminal control characters are made visible."""
+    shown = terminal.one_line if sys.stdout.isatty() else str
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(rows.columns)
+    writer.writerow(map(shown, rows.columns))
     for row in rows:
-        writer.writerow(["" if value is None else value for value in row.values()])
+        writer.writerow(["" if value is None else shown(value) for value in row.values()])
 
 
 def _write_table(out: terminal.Terminal, rows: user_sql.Rows) -> None:

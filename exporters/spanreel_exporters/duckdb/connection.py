@@ -55,7 +55,7 @@ def connect(store: Path, *, threads: int, memory: str) -> duckdb.DuckDBPyConnect
         config={
             "threads": threads,
             "memory_limit": memory,
-            "temp_directory": str(store / "tmp"),
+            "temp_directory": _openable(store / "tmp"),
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
         },
@@ -77,9 +77,20 @@ def attach(con: duckdb.DuckDBPyConnection, store: Path, *, read_only: bool) -> N
         raise StoreError(f"{path} cannot be opened: {message.splitlines()[0]}") from error
 
 
+def _openable(path: Path) -> str:
+    """A path as DuckDB opens it. Raises StoreError for one that it would take for another."""
+    text = str(path)
+    if "\\" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise StoreError(
+            f"DuckDB cannot open {text!r}: a path with a backslash, or with bytes that are no UTF-8; "
+            "rename the directory, nothing in it is lost"
+        )
+    return text
+
+
 def _quoted(path: Path) -> str:
     """A path inside an SQL string: ATTACH and SET take no parameters."""
-    return str(path).replace("'", "''")
+    return _openable(path).replace("'", "''")
 
 
 def _pid(message: str) -> int | None:

@@ -324,7 +324,7 @@ class DuckReader:
         """The trace id meant by a prefix, `last`, `last:NAME` or `last~1`. Raises QueryError."""
         last = _LAST.fullmatch(name)
         if last:
-            asked = {"name": last["name"], "back": int(last["back"] or 0)}
+            asked = {"name": last["name"], "back": min(int(last["back"] or 0), 10**9)}
             rows = self._rows("resolve_last", asked)
             if not rows:
                 raise QueryError(f"there is no trace {name!r} in {self.store}")

@@ -108,7 +108,7 @@ def free_floor(total: int, environ: Mapping[str, str] = os.environ) -> int:
 
 def _setting(environ: Mapping[str, str], name: str, default: int) -> int:
     text = environ.get(name, "").strip()
-    return int(text) if text.isdigit() else default
+    return int(text) if text.isdecimal() else default
 
 
 def _by_age(store: Path, outcome: Pruned, before_ns: int) -> Pruned:

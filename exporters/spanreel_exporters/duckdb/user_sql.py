@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,10 @@ TIMEOUT_MS = 10_000
 """Longest run of one query: a reader holds the store's shared lock, and the ingester waits behind it."""
 MEMORY_LIMIT = "512MB"
 ROW_LIMIT = 1_000_000
+RESULT_BYTES = 512 << 20
+"""Text of one answer; it is held in Python's memory, beside what DuckDB uses."""
+_FETCH = 256
+_TOO_LONG = "the query took too long and was stopped; narrow it by started_at or trace_id"
 ALLOWED = "allowed: one SELECT (or WITH, FROM, VALUES, PIVOT, DESCRIBE, SUMMARIZE, SHOW, EXPLAIN) over the views spans, traces, documents, flags, scores, losses"
 _ALLOWED_TYPES = frozenset({"SELECT", "EXPLAIN", "MULTI"})
 _HTML_ROWS = 100
@@ -154,11 +159,9 @@ def run(
     try:
         cursor = connection.execute(query) if params is None else connection.execute(query, params)
         columns = [cell[0] for cell in cursor.description or ()]
-        rows = cursor.fetchmany(limit + 1)
+        rows = _fetch(cursor, limit + 1)
     except duckdb.InterruptException as error:
-        raise QueryError(
-            "the query took too long and was stopped; narrow it by started_at or trace_id"
-        ) from error
+        raise QueryError(_TOO_LONG) from error
     except duckdb.OutOfMemoryException as error:
         raise QueryError(
             f"the query needs more than {MEMORY_LIMIT} of memory; narrow it or select fewer columns"
@@ -168,6 +171,28 @@ def run(
     except (duckdb.Error, RuntimeError, TypeError) as error:
         raise QueryError(explain(error)) from error
     return Rows(columns, rows[:limit], truncated=len(rows) > limit)
+
+
+def _fetch(cursor: duckdb.DuckDBPyConnection, most: int) -> list[tuple[Any, ...]]:
+    """Fetch at most `most` rows. Raises QueryError where they are too large or come too slowly.
+
+    DuckDB's own limits end where the result begins.
+    """
+    rows: list[tuple[Any, ...]] = []
+    size, deadline = 0, time.monotonic() + TIMEOUT_MS / 1000
+    while len(rows) < most:
+        part = cursor.fetchmany(min(_FETCH, most - len(rows)))
+        if not part:
+            break
+        rows += part
+        size += sum(len(cell) for row in part for cell in row if isinstance(cell, (str, bytes)))
+        if size > RESULT_BYTES:
+            raise QueryError(
+                f"the answer is larger than {RESULT_BYTES >> 20} MB; narrow it or select fewer columns"
+            )
+        if time.monotonic() > deadline:
+            raise QueryError(_TOO_LONG)
+    return rows
 
 
 def explain(error: Exception) -> str:
