@@ -102,3 +102,40 @@ def test_rotation_under_threads_loses_and_doubles_nothing(tmp_path: Path) -> Non
     journal.close()
     found = [cells[2] for cells in records(tmp_path / "s") if cells[0] == b"score"]
     assert len(found) == len(set(found)) == 4000
+
+
+LIMIT = """
+class Limit(Exception):
+    pass
+
+class Handlers:
+    def limit(self, number, frame):
+        raise Limit
+
+def leave(number, frame):
+    sys.exit(3)
+
+odd = [{"a": object(), "b": [number] * 5} for number in range(4000)]  # takes milliseconds to capture
+"""
+
+
+@pytest.mark.parametrize(
+    ("handler", "error"),
+    [("Handlers().limit", "Limit"), ("leave", "SystemExit"), ("lambda *a: leave(*a)", "SystemExit")],
+)
+def test_what_a_signal_handler_raises_reaches_the_program(tmp_path: Path, handler: str, error: str) -> None:
+    program = f"""
+work(0)
+signal.signal(signal.SIGALRM, {handler})
+ended = {{True: 0, False: 0}}
+for _ in range(100):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0005)
+        work(odd)
+        ended[signal.setitimer(signal.ITIMER_REAL, 0)[0] > 0] += 1
+    except {error}:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+print(ended)
+"""
+    done = run(tmp_path / "s", LIMIT + program)
+    assert (done.stderr, done.stdout) == ("", "{True: 0, False: 0}\n")

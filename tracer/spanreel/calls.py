@@ -74,7 +74,7 @@ class Calls:
         self._recorder = recorder
 
     def result(self, span: Span, result: Any) -> Any:
-        """Take the result of a call: end the span, or leave it open with a stream. Never raises."""
+        """Take the result of a call: end the span, or leave it open with a stream."""
         try:
             if type(result) not in streams.PLAIN:
                 stream = streams.adopt(span, result)
@@ -91,7 +91,10 @@ class Calls:
             if span._status == b"unset":
                 span._status = b"ok"
             span.close(output)
-        except Exception as error:
+        except BaseException as error:
+            _end_unseen(span)
+            if not isinstance(error, Exception):
+                raise
             guard.caught("trace.result", error)
         return result
 
@@ -104,6 +107,14 @@ class Calls:
             found = adapt(result)
             if found:
                 span.set_attribute("spanreel.documents", found)
+
+
+def _end_unseen(span: Span) -> None:
+    """End a span whose result could not be taken."""
+    try:
+        span.close(b"")
+    except Exception:  # what went wrong is being told already
+        pass
 
 
 def _end_failed(span: Span, error: BaseException) -> None:

@@ -4,8 +4,9 @@ Two ways. Plain values (str, int, float, bool, None and dict, list, tuple of the
 looked through once and then serialised by ONE `orjson.dumps`, 1 to 6 microseconds. Everything else is
 written piece by piece (`cautious.py`) within budgets of bytes, nodes, depth and time.
 
-Nothing of the user's code runs on either way: no property, no `__repr__`, no iterator is consumed; the one
-exception is the callable of `configure(redact=)`. Both ways redact, and neither raises.
+Nothing of the user's code runs on either way: no property, no `__repr__`, no iterator is consumed; the
+exceptions are the `__hash__` of a dictionary's keys and the callable of `configure(redact=)`. Both ways redact,
+and neither raises, unless a signal handler of the program does.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from spanreel import anatomy
 from spanreel.cautious import Writer
 from spanreel.credentials import SHORTEST
 from spanreel.field_names import LOOK, PLAIN, SENSITIVE
+from spanreel.guard import is_handlers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -116,8 +118,9 @@ class Capturer:
                     data = _dumps(value)
                     if len(data) <= self._size:
                         return self._searched(data, fresh) if found else data
-        except Exception:  # a lone surrogate, a number over 64 bit, a dict that changes meanwhile
-            pass
+        except Exception as error:  # a lone surrogate, a number over 64 bit, a dict that changes meanwhile
+            if is_handlers(error):
+                raise
         return self._cautious(value)
 
     def arguments(
@@ -148,8 +151,9 @@ class Capturer:
                     data = _dumps(call)
                     if len(data) <= self._size:
                         return self._searched(data, fresh) if found else data
-        except Exception:  # see `value`
-            pass
+        except Exception as error:  # see `value`
+            if is_handlers(error):
+                raise
         return self._cautious(call)
 
     def _look_through(self, root: object, fresh: list[str]) -> int:
@@ -263,9 +267,9 @@ class Capturer:
         writer = Writer(self._limits, self._redactor)
         try:
             data = self._shapes(writer.write(value))
-        except KeyboardInterrupt:
-            raise
-        except BaseException:
+        except BaseException as error:
+            if is_handlers(error):
+                raise
             return self._failed()
         if writer.failed:
             self._count("capture_failed")

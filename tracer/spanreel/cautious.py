@@ -16,6 +16,7 @@ import orjson
 from spanreel import anatomy
 from spanreel.describe import HASH_BYTES, Fields, Items, describe, digest
 from spanreel.field_names import LOOK, REDACTED, SENSITIVE, hideable, is_schema, without_values
+from spanreel.guard import is_handlers
 
 if TYPE_CHECKING:
     from spanreel.capture import Limits
@@ -115,9 +116,9 @@ class Writer:
     def _other(self, value: Any, path: str, depth: int) -> None:
         try:
             plainer = describe(value, self._items if not self._opaque else _OPAQUE_ITEMS)
-        except KeyboardInterrupt:
-            raise
-        except BaseException:
+        except BaseException as error:
+            if is_handlers(error):
+                raise
             self.failed += 1
             plainer = f"<{anatomy.full_name(type(value))} object: capture failed>"
         if type(plainer) is Fields or type(plainer) is Items:

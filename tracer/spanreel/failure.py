@@ -6,6 +6,8 @@ import linecache
 import os
 from typing import Any
 
+from spanreel.guard import is_handlers
+
 _HERE = os.path.dirname(__file__) + os.sep  # noqa: PTH120
 FRAMES = 40
 CHAIN = 3
@@ -24,6 +26,8 @@ def message(error: BaseException) -> str:
     try:
         text = str(error)
     except Exception as failed:
+        if is_handlers(failed):
+            raise
         return f"[no message: str() raised {type(failed).__name__}]"
     if len(text) > MESSAGE_CHARS:
         return f"{text[: MESSAGE_CHARS // 2]} [... {len(text)} characters ...] {text[-MESSAGE_CHARS // 2 :]}"

@@ -8,18 +8,49 @@ and swallowed. Hot paths that cannot afford a `with` call `guard.caught(where)` 
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from types import FrameType, TracebackType
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 logger = logging.getLogger("spanreel")
 logger.addHandler(logging.NullHandler())
+
+
+def is_handlers(error: BaseException) -> bool:
+    """Whether a signal handler of the program raised `error` while code of ours happened to run.
+
+    Time limits (Celery's, SIGALRM) and `sys.exit` on SIGTERM are such: they belong to the program, and to
+    swallow them would make it run on. A handler is told by an argument of its own: the frame it interrupted.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return True
+    step = error.__traceback__
+    while step is not None:
+        if _interrupts(step.tb_frame):
+            return True
+        step = step.tb_next
+    return False
+
+
+def _interrupts(frame: FrameType) -> bool:
+    """Whether a frame was called with the frame below it, by name or among `*args`."""
+    code, below = frame.f_code, frame.f_back
+    names = code.co_varnames[1 : code.co_argcount]
+    if code.co_flags & inspect.CO_VARARGS:
+        names += (code.co_varnames[code.co_argcount + code.co_kwonlyargcount],)
+    if not names or below is None:
+        return False
+    given = [frame.f_locals.get(name) for name in names]
+    return any(
+        value is below or (type(value) is tuple and any(item is below for item in value)) for value in given
+    )
 
 
 class _Place:
@@ -67,8 +98,8 @@ class _Guard:
         return _Place(where)
 
     def caught(self, where: str, error: BaseException) -> None:
-        """Count and log (once per place and kind) an exception of ours; re-raise it if strict."""
-        if self.strict:
+        """Count and log (once per place and kind) an exception of ours; re-raise it if strict, or not ours."""
+        if self.strict or is_handlers(error):
             raise error
         try:
             self.count_loss(f"internal:{where}", 1)

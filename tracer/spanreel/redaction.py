@@ -32,7 +32,7 @@ from spanreel.field_names import (
     normal,
     without_values,
 )
-from spanreel.guard import guard
+from spanreel.guard import guard, is_handlers
 
 FAILED = "[REDACTED: redactor failed]"
 WITHHELD = "[REDACTED: redact setting not usable]"
@@ -219,9 +219,9 @@ class Redactor:
         _inside.busy = True
         try:
             result = self.callback(text, path)  # type: ignore[misc]
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:
+            if is_handlers(error):
+                raise
             guard.count_loss("redact_failed", 1)
             _log(error)
             return FAILED
