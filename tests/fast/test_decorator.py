@@ -339,6 +339,42 @@ def test_what_cannot_be_traced_is_said() -> None:
         spanreel.trace(3)  # type: ignore[call-overload]
 
 
+@pytest.mark.parametrize(
+    "function",
+    [lambda api_key, q: q, staticmethod(lambda api_key: 1), functools.partial(lambda api_key, q: q, q=2)],
+)
+def test_an_ignored_argument_that_does_not_exist_is_said(function: Any) -> None:
+    with pytest.raises(TypeError, match="'api_kee'; did you mean 'api_key'"):
+        spanreel.trace(ignore="api_kee")(function)
+    assert spanreel.trace(ignore="api_key")(function) is not None
+
+
+def test_what_may_arrive_by_keyword_may_be_ignored(recording: Recording) -> None:
+    @functools.wraps(module_level)
+    def outer(*args: Any, **kwargs: Any) -> Any:
+        return len(args) + len(kwargs)
+
+    for number, function in enumerate((outer, lambda **kwargs: 1)):
+        spanreel.trace(name=f"open {number}", ignore=("token",))(function)(token="hush-hush")
+    assert b"hush-hush" not in recording.raw()
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [(None, "ok"), (0, "ok"), (False, "ok"), (3, "error"), ("no config", "error")]
+)
+def test_leaving_with_success_is_no_error(recording: Recording, code: Any, status: str) -> None:
+    @spanreel.trace
+    def leave() -> None:
+        with spanreel.span("block"):
+            raise SystemExit(code)
+
+    with pytest.raises(SystemExit) as caught:
+        leave()
+    assert caught.value.code is code
+    assert [span.status for span in recording.spans()] == [status, status]
+    assert [span.error is None for span in recording.spans()] == [status == "ok"] * 2
+
+
 def test_shortcuts_and_aliases(recording: Recording) -> None:
     for name in ("llm", "tool", "retriever", "generation", "task", "workflow"):
         spanreel.trace(kind=name, name=name)(lambda: 1)()

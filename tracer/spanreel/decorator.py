@@ -116,8 +116,8 @@ class Trace:
 
         Options: `kind` (see `spanreel.kinds`), `name` of the span (default: the qualified name), `ignore`d
         argument names, fixed `attributes`, `capture=False` for neither arguments nor result. Raises
-        TypeError at decoration time for an unknown option or kind, naming the nearest, and for what is
-        not callable.
+        TypeError at decoration time for an unknown option or kind, or an ignored argument that the
+        callable does not have, naming the nearest, and for what is not callable.
         """
         settled = _settle(self._kind, options)
         if function is None:
@@ -151,7 +151,26 @@ def _decorate(function: Any, options: Options) -> Any:
     if not callable(function):
         below = "; put @trace below it" if hasattr(type(function), "__get__") else ""
         raise TypeError(f"trace() takes a callable, not {type(function).__name__}{below}")
+    if options.ignore:
+        _check_ignored(function, options.ignore)
     return function if switched_off() else Traced(function, options)
+
+
+def _check_ignored(function: Any, ignored: tuple[str, ...]) -> None:
+    """Raise TypeError for a name that `function` cannot be called with: a typo would record what was to be left out."""
+    target = function.__func__ if isinstance(function, staticmethod | classmethod) else function
+    try:
+        parameters = inspect.signature(target, follow_wrapped=False).parameters
+    except Exception:  # what has no signature is taken at its word
+        return
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    for name in ignored:
+        if name not in parameters:
+            near = difflib.get_close_matches(name, parameters, n=1, cutoff=0.4)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            label = getattr(target, "__qualname__", type(target).__qualname__)
+            raise TypeError(f"trace(ignore=) names no argument of {label}(): {name!r}{hint}")
 
 
 def _first_call(function: Any, options: Options) -> Callable[..., Any]:

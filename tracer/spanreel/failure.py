@@ -34,6 +34,11 @@ def message(error: BaseException) -> str:
     return text
 
 
+def is_success(stop: SystemExit) -> bool:
+    """Whether a program that ends with `stop` tells its caller that all went well: no code, or 0."""
+    return stop.code is None or (isinstance(stop.code, int) and int(stop.code) == 0)
+
+
 def describe(error: BaseException) -> dict[str, Any]:
     """`{type, message, stacktrace}` of an exception and up to three causes."""
     return {"type": type_name(type(error)), "message": message(error), "stacktrace": _stack(error)}

@@ -275,8 +275,15 @@ class Span(otel.Span):
         self.fail_with(exception)
 
     def fail_with(self, error: BaseException) -> None:
-        """Take type, message and stack of `error`; the span's status becomes error."""
+        """Take type, message and stack of `error`; the span's status becomes error.
+
+        A `SystemExit` that reports success is the end of a program that went well, and no error.
+        """
         with guard("span.fail"):
+            if isinstance(error, SystemExit) and failure.is_success(error):
+                if self._status == b"unset":
+                    self._status = b"ok"
+                return
             self._status = b"error"
             self._error = self._recorder.capture_error(failure.describe(error))
 
