@@ -73,10 +73,10 @@ class Calls:
         self._text = recorder.capture_attributes(self._attributes) if self._attributes else b""
         self._recorder = recorder
 
-    def result(self, span: Span, result: Any) -> Any:
-        """Take the result of a call: end the span, or leave it open with a stream."""
+    def result(self, span: Span, result: Any, args: Any) -> Any:
+        """Take the result of a call: end the span, or leave it open with a stream (`self` returned is none)."""
         try:
-            if type(result) not in streams.PLAIN:
+            if type(result) not in streams.PLAIN and not (args and result is args[0]):
                 stream = streams.adopt(span, result)
                 if stream is not None:
                     return stream
@@ -141,7 +141,7 @@ def _sync(calls: Calls) -> Handler:
             _end_failed(span, error)
             raise
         contexts.detach(token)
-        return calls.result(span, result)
+        return calls.result(span, result, args)
 
     return call
 
@@ -169,7 +169,7 @@ def _async(calls: Calls) -> Handler:
             _end_failed(span, error)
             raise
         contexts.detach(token)
-        return calls.result(span, result) if span.recording else result
+        return calls.result(span, result, args) if span.recording else result
 
     def call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         recorder = _holder.recorder or recorders.active()

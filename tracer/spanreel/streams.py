@@ -7,15 +7,16 @@ iterator inside is exchanged. The span is current during each step and never acr
 
 from __future__ import annotations
 
-import io
+import inspect
 import sys
 import types
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import wrapt
 
+from spanreel import anatomy
 from spanreel import context as contexts
 from spanreel.guard import guard
 
@@ -33,11 +34,10 @@ PLAIN = frozenset({
 class Reel:
     """Collects what a stream yields and ends its span once."""
 
-    __slots__ = ("_capture", "_carried", "_count", "_items", "_room", "_span", "_watch", "_whole")
+    __slots__ = ("_capture", "_carried", "_count", "_items", "_room", "_span", "_whole")
 
     def __init__(self, span: Span) -> None:
         self._span = span
-        self._watch: Any = None
         self._carried = contexts.below(span, otel=span._recorder.shows_otel())
         self._items: list[Any] = []
         self._count = 0
@@ -48,11 +48,6 @@ class Reel:
     def enter(self) -> Any:
         """Make the span, and what it inherited where it was opened, current for one step."""
         return contexts.variable.set(contexts.merged(self._carried))
-
-    def watch(self, stream: Any) -> Any:
-        """End the span should `stream` be collected before its first step; returns the stream."""
-        self._watch = weakref.ref(stream, lambda _gone: self.end())
-        return stream
 
     def item(self, value: object) -> None:
         """Note one item."""
@@ -95,6 +90,13 @@ class Reel:
                 span._status = b"ok"
             span.close(self._output() if self._capture else b"")
             self._items = []
+
+    def __del__(self) -> None:
+        """The stream went out of use, begun or not. The interpreter may be half gone: say nothing."""
+        try:
+            self.end()
+        except Exception:
+            pass
 
     def _output(self) -> bytes:
         items = self._items
@@ -225,12 +227,63 @@ class Silent(Reel):
         """Write nothing."""
 
 
-class TracedIterator(wrapt.ObjectProxy[Any]):
-    """An iterator seen through a proxy: everything but the steps goes to the real object."""
+class _Own:
+    """An attribute that the proxy has only where the real object has it."""
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, proxy: Any, _owner: Any = None) -> Any:
+        if proxy is None:
+            raise AttributeError(self._name)
+        return getattr(proxy.__wrapped__, self._name)
+
+
+class _Close(_Own):
+    """`close` or `aclose` of the real object, which ends the span too."""
+
+    def __get__(self, proxy: Any, owner: Any = None) -> Any:
+        close, reel = super().__get__(proxy, owner), proxy._self_reel
+
+        def closing(*args: Any, **kwargs: Any) -> Any:
+            try:
+                result = close(*args, **kwargs)
+            except BaseException:
+                reel.end()
+                raise
+            if inspect.isawaitable(result):
+                return _closed(result, reel)
+            reel.end()
+            return result
+
+        return closing
+
+
+async def _closed(closing: Awaitable[Any], reel: Reel) -> Any:
+    try:
+        return await closing
+    finally:
+        reel.end()
+
+
+class _Watched(wrapt.ObjectProxy[Any]):
+    """An iterator seen through a proxy: everything but the steps goes to the real object; a copy is not watched."""
 
     def __init__(self, wrapped: Any, reel: Reel) -> None:
         super().__init__(wrapped)
         self._self_reel = reel
+
+    __copy__: Any = _Own()
+    __deepcopy__: Any = _Own()
+    close = _Close()
+    aclose = _Close()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.__wrapped__.__reduce_ex__(protocol)
+
+
+class TracedIterator(_Watched):
+    """A watched iterator."""
 
     def __iter__(self) -> TracedIterator:
         return self
@@ -261,23 +314,9 @@ class TracedIterator(wrapt.ObjectProxy[Any]):
         finally:
             self._self_reel.end()
 
-    def close(self) -> Any:
-        """Close the real iterator, and the span with it."""
-        try:
-            return self.__wrapped__.close()
-        finally:
-            self._self_reel.end()
 
-    def __del__(self) -> None:
-        _collected(self)
-
-
-class TracedAsyncIterator(wrapt.ObjectProxy[Any]):
+class TracedAsyncIterator(_Watched):
     """The asynchronous twin of `TracedIterator`."""
-
-    def __init__(self, wrapped: Any, reel: Reel) -> None:
-        super().__init__(wrapped)
-        self._self_reel = reel
 
     def __aiter__(self) -> TracedAsyncIterator:
         return self
@@ -308,30 +347,27 @@ class TracedAsyncIterator(wrapt.ObjectProxy[Any]):
         finally:
             self._self_reel.end()
 
-    async def close(self) -> Any:
-        """Close the real iterator, and the span with it."""
-        try:
-            return await self.__wrapped__.close()
-        finally:
-            self._self_reel.end()
 
-    async def aclose(self) -> Any:
-        """Close the real iterator, and the span with it."""
-        try:
-            return await self.__wrapped__.aclose()
-        finally:
-            self._self_reel.end()
-
-    def __del__(self) -> None:
-        _collected(self)
+_STEPS = (types.FunctionType, types.WrapperDescriptorType, types.MethodDescriptorType)
+_FILE_LIKE = ("readline", "execute")
+"""Files, sockets' readers and database cursors: iterators too, but read in other ways, and kept as they are."""
 
 
-def _collected(proxy: Any) -> None:
-    """The stream went out of use unfinished. The interpreter may be half gone: say nothing."""
-    try:
-        proxy._self_reel.end()
-    except Exception:
-        pass
+def _steps(kind: type, *names: str) -> bool:
+    """Whether a class implements all of these methods itself; a lazy proxy (LocalProxy, a mock) only forwards."""
+    for name in names:
+        found = _stored(kind, name)
+        if not isinstance(found, _STEPS) and type(found).__name__ != "cython_function_or_method":
+            return False
+    return kind is not weakref.ProxyType and kind is not weakref.CallableProxyType
+
+
+def _stored(kind: type, name: str) -> Any:
+    for base in anatomy.mro(kind):
+        found = anatomy.namespace(base).get(name)
+        if found is not None:
+            return found
+    return None
 
 
 def adopt(span: Span, result: Any) -> Any:
@@ -341,21 +377,16 @@ def adopt(span: Span, result: Any) -> Any:
         return _named(_driven(span, result), result)
     if kind is types.AsyncGeneratorType:
         return _named(_driven_async(span, result), result)
-    if hasattr(kind, "__next__") and hasattr(kind, "__iter__"):
-        return (
-            None
-            if isinstance(result, io.IOBase) or hasattr(kind, "execute")
-            else TracedIterator(result, Reel(span))
-        )
-    if hasattr(kind, "__anext__") and hasattr(kind, "__aiter__"):
-        return TracedAsyncIterator(result, Reel(span))
+    for names, proxy in _PROXIES:
+        if _steps(kind, *names):
+            return None if any(_stored(kind, name) for name in _FILE_LIKE) else proxy(result, Reel(span))
     if kind is types.CoroutineType:
         return _awaited(span, result)
     for module, attribute, exchange in RESPONSES:
         loaded = sys.modules.get(module)
         if loaded is not None:
             response = getattr(loaded, attribute, None)
-            if isinstance(response, type) and isinstance(result, response):
+            if any(base is response for base in anatomy.mro(kind)):
                 return exchange(span, result)
     return None
 
@@ -403,14 +434,12 @@ def _watched(span: Span, stream: Any) -> AsyncIterator[Any] | Iterator[Any]:
 
 def _driven(span: Span, inner: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
     reel = Reel(span)
-    stream: Generator[Any, Any, Any] = reel.watch(drive(lambda: reel, inner))
-    return stream
+    return drive(lambda: reel, inner)
 
 
 def _driven_async(span: Span, inner: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, Any]:
     reel = Reel(span)
-    stream: AsyncGenerator[Any, Any] = reel.watch(drive_async(lambda: reel, inner))
-    return stream
+    return drive_async(lambda: reel, inner)
 
 
 def _named(stream: Any, inner: Any) -> Any:
@@ -436,6 +465,11 @@ def _as_generator(stream: Any) -> Generator[Any, Any, Any]:
         if closing is not None:
             closing()
 
+
+_PROXIES: tuple[tuple[tuple[str, str], type[_Watched]], ...] = (
+    (("__next__", "__iter__"), TracedIterator),
+    (("__anext__", "__aiter__"), TracedAsyncIterator),
+)
 
 RESPONSES: tuple[tuple[str, str, Callable[[Span, Any], Any]], ...] = (
     ("starlette.responses", "StreamingResponse", _starlette),
