@@ -82,7 +82,7 @@ def test_a_seal_takes_the_room_at_once(tmp_path: Path) -> None:
 
 def test_rotation_under_threads_loses_and_doubles_nothing(tmp_path: Path) -> None:
     journal = Journal(
-        tmp_path / "s", {"procid": "1-00000000-00000000"}, first_segment=4096, segment=4096, largest=4096
+        tmp_path / "s", {"procid": "1-00000000-00000000"}, first_segment=4096, step=4096, largest=4096
     )
 
     def write(thread: int) -> None:

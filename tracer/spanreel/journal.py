@@ -10,6 +10,7 @@ from __future__ import annotations
 import _thread
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -24,11 +25,11 @@ from spanreel.guard import guard
 from spanreel.segment import HEADER_BYTES, Descriptor, Segment
 
 FIRST_SEGMENT: Final = 256 << 10
-SEGMENT: Final = 4 << 20
-"""Bytes. The first is small, since most processes write little; each next is four times larger, up to this."""
-GROWTH: Final = 4
+STEP: Final = 2 << 20
+"""Bytes. The first segment is small, since most processes write little; it grows by this much at a time: often
+enough to be cheap (0.6 ms), rarely enough not to show in the 99th percentile of large calls."""
 LARGEST: Final = 16 << 20
-"""Bytes up to which a segment grows in place, `SEGMENT` at a time, before the next file is begun."""
+"""Bytes up to which a segment grows in place before the next file is begun."""
 QUEUE_BYTES: Final = 8 << 20
 """Records held in memory while nothing can be written."""
 RETRY_NS: Final = 250_000_000
@@ -48,7 +49,7 @@ class Journal:
         process: dict[str, Any],
         *,
         first_segment: int = FIRST_SEGMENT,
-        segment: int = SEGMENT,
+        step: int = STEP,
         largest: int = LARGEST,
         on_loss: Callable[[str, int], None] = lambda _reason, _count: None,
         attend: Callable[[], None] = lambda: None,
@@ -58,14 +59,13 @@ class Journal:
         self.trouble: str | None = None
         self._process = b"process\t1\t" + orjson.dumps(process) + b"\n"
         self._first_size = self._next_size = first_segment
-        self._segment_size = segment
+        self._step = step
         self._largest = largest
         self._on_loss = on_loss
         self._attend_hook = attend
         self._write: Callable[[bytes], int] = _refuse
         self._lock = threading.RLock()
         self._segment: Segment | None = None
-        self._spare: Segment | None = None
         self._retired: deque[Segment] = deque()
         self._queue: deque[bytes] = deque()
         self._queued = 0
@@ -74,8 +74,6 @@ class Journal:
         self._retry_at = 0
         self._busy = False
         self._attendant = self._closed = False
-        self._wake = threading.Lock()
-        self._wake.acquire()
 
     def append(self, record: bytes) -> None:
         """Write one complete record (ending in LF). Never raises."""
@@ -137,14 +135,12 @@ class Journal:
         """Put a fresh segment in place; False (and the reason kept) when that cannot be had now."""
         if self.trouble is not None and clock.tick() < self._retry_at:
             return False
-        if self._spare is None and self._grow(room):
+        if self._grow(room):
             return True
         try:
             if self._owner is None:
                 self._claim()
-            segment = self._take_spare(room) or self._make(
-                max(self._next_size, self._need(room)), keep_gil=self._sequence > 0
-            )
+            segment = self._make(max(self._next_size, self._need(room)))
         except (OSError, StoreError, ValueError) as error:
             self._write = _refuse  # later, smaller records must not overtake the one that waits
             self.trouble = str(error)
@@ -154,7 +150,7 @@ class Journal:
             return False
         self._publish(segment)
         self.trouble = None
-        self._next_size = min(self._next_size * GROWTH, self._segment_size)
+        self._next_size = self._step
         return True
 
     def _grow(self, room: int) -> bool:
@@ -162,34 +158,22 @@ class Journal:
         segment = self._segment
         if segment is None or self.trouble is not None:
             return False
-        size = max(min(segment.size * GROWTH, segment.size + self._segment_size), segment.size + room)
+        size = segment.size + max(self._step, room)
         if size > self._largest:
             return False
         try:
             segment.grow(size)
         except (OSError, ValueError, BufferError, SystemError):
             return False
-        self._call_attendant()
         return True
 
     def _need(self, room: int) -> int:
         return HEADER_BYTES + len(self._process) + room
 
-    def _take_spare(self, room: int) -> Segment | None:
-        spare, self._spare = self._spare, None
-        if spare is None:
-            return None
-        if spare.size >= self._need(room) and not spare.vanished():
-            return spare
-        self._retired.append(spare)
-        return None
-
-    def _make(self, size: int, *, keep_gil: bool = False) -> Segment:
-        with self._lock:  # the attendant makes the spare
-            self._sequence += 1
-            number = self._sequence
-        path = self.store / stores.JOURNAL / f"{self.procid}.{number:06d}.seg"
-        segment = Segment(path, self.procid, size, keep_gil=keep_gil)
+    def _make(self, size: int) -> Segment:
+        self._sequence += 1
+        path = self.store / stores.JOURNAL / f"{self.procid}.{self._sequence:06d}.seg"
+        segment = Segment(path, self.procid, size, keep_gil=self._sequence > 1)
         segment.write(self._process)
         return segment
 
@@ -203,7 +187,6 @@ class Journal:
         self._segment = segment
         self._write = segment.write
         self._start_attendant()
-        self._call_attendant()
 
     def _claim(self) -> None:
         """Make the store if need be and hold this process's liveness lock."""
@@ -218,7 +201,7 @@ class Journal:
             return
         fcntl.flock(self._owner.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    # -- the journal's own thread: prepares the next segment, retires old ones, repairs ----------------
+    # -- the journal's own thread: retires old segments, repairs ----------------
 
     def _start_attendant(self) -> None:
         if not self._attendant:
@@ -228,24 +211,16 @@ class Journal:
             except RuntimeError:  # the interpreter is going down, or no thread can be had
                 self._attendant = False
 
-    def _call_attendant(self) -> None:
-        """Have the spare made now: whoever fills a segment quickly is spared the page faults of the next."""
-        if self._sequence > 1 and self._wake.locked():
-            try:
-                self._wake.release()
-            except RuntimeError:
-                pass  # another thread was as quick
-
     def _attend(self) -> None:
         while not self._closed:
             try:
                 self.attend()
             except Exception as error:
                 guard.count_loss(f"internal:journal.attend:{type(error).__name__}", 1)
-            self._wake.acquire(timeout=ATTEND_S)
+            time.sleep(ATTEND_S)
 
     def attend(self) -> None:
-        """One round of upkeep: spare segment, retired segments, vanished store, queued records."""
+        """One round of upkeep: retired segments, vanished store, queued records."""
         self._attend_hook()
         while self._retired:
             self._retired.popleft().close()
@@ -256,16 +231,6 @@ class Journal:
             self._begin_again(segment)
         if self._queue:
             self._settle()
-        if self._sequence > 1 and self._spare is None and self.trouble is None:
-            self._prepare()
-
-    def _prepare(self) -> None:
-        try:
-            spare = self._make(self._next_size)
-        except (OSError, ValueError):
-            return  # met again, and reported, when the room is needed
-        spare.populate()
-        self._spare = spare
 
     def _move_house(self, segment: Segment) -> None:
         """The store was deleted or moved away under us: carry what this segment holds into a new one."""
@@ -290,9 +255,6 @@ class Journal:
         """Seal the open segment and give up everything that belongs to it."""
         segment.seal()
         self._segment, self._write = None, _refuse
-        if self._spare is not None:
-            self._retired.append(self._spare)
-            self._spare = None
         self._retired.append(segment)
         self._release_owner()
 
@@ -307,11 +269,9 @@ class Journal:
             self._settle()
             self._closed = True
             segment, self._segment, self._write = self._segment, None, _refuse
-            for open_segment in (segment, self._spare):
-                if open_segment is not None:
-                    open_segment.seal()
-                    open_segment.close()
-            self._spare = None
+            if segment is not None:
+                segment.seal()
+                segment.close()
             while self._retired:
                 self._retired.popleft().close()
             self._release_owner()
@@ -319,7 +279,7 @@ class Journal:
     def after_fork_in_child(self) -> None:
         """Let go of everything inherited; this object is not used again in the child."""
         self._write = _refuse
-        for segment in (self._segment, self._spare, *self._retired):
+        for segment in (self._segment, *self._retired):
             if segment is not None:
                 segment.abandon()
         self._release_owner()

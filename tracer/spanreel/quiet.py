@@ -9,17 +9,17 @@ functions serve.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import sys
 
 _library = ctypes.PyDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
-_free_library = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
-MADV_POPULATE_WRITE = 23
-"""Linux >= 5.14 (include/uapi/asm-generic/mman-common.h); older kernels refuse it, to no harm."""
+_ZEROS = bytes(256 << 10)
 
 if _library is not None:
     _library.open.argtypes = (ctypes.c_char_p, ctypes.c_int, ctypes.c_uint)
-    _library.posix_fallocate.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    _library.pwrite.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int64)
+    _library.pwrite.restype = ctypes.c_ssize_t
     _library.readlink.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t)
     _library.readlink.restype = ctypes.c_ssize_t
 
@@ -35,14 +35,22 @@ def open_new(path: str, flags: int, mode: int) -> int:
     return descriptor
 
 
-def allocate(descriptor: int, size: int) -> None:
-    """`os.posix_fallocate` from the start of the file. Raises OSError."""
-    if _library is None:
-        os.posix_fallocate(descriptor, 0, size)
-        return
-    number: int = _library.posix_fallocate(descriptor, 0, size)
-    if number:
-        raise OSError(number, os.strerror(number))
+def make_room(descriptor: int, start: int, end: int) -> None:
+    """Write zeros from `start` to `end`. Raises OSError where the disk has no room for them.
+
+    Why not `posix_fallocate`: the first touch of a mapped page then costs 2 us and more. Pages that were
+    written are in memory in large folios and mapped many at a time: 12 kB cost 4 us in all instead of 10
+    (Linux 6.18, ext4).
+    """
+    for place in range(start, end, len(_ZEROS)):
+        size = min(len(_ZEROS), end - place)
+        if _library is None:
+            written = os.pwrite(descriptor, _ZEROS[:size], place)
+        else:
+            written = _library.pwrite(descriptor, _ZEROS, size, place)
+        if written != size:
+            number = ctypes.get_errno() if written < 0 else errno.ENOSPC
+            raise OSError(number, os.strerror(number))
 
 
 def link(descriptor: int) -> bytes:
@@ -52,10 +60,3 @@ def link(descriptor: int) -> bytes:
     buffer = ctypes.create_string_buffer(4_096)
     length: int = _library.readlink(b"/proc/self/fd/%d" % descriptor, buffer, 4_096)
     return buffer.raw[:length] if length > 0 else b""
-
-
-def populate(mapping: object, size: int) -> None:
-    """Touch every page of a mapping ahead of use; this one does release the GIL, on a thread of its own."""
-    if _free_library is not None:
-        start = ctypes.addressof(ctypes.c_char.from_buffer(mapping))  # type: ignore[arg-type]
-        _free_library.madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), MADV_POPULATE_WRITE)

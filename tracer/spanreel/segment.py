@@ -15,8 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from spanreel.guard import guard
-
 HEADER_BYTES: Final = 64
 VERSION: Final = 1
 _STATE_AT: Final = 19
@@ -82,7 +80,7 @@ class Segment:
         else:
             descriptor = os.open(path, flags, 0o600)
         try:
-            _allocate(descriptor, size, keep_gil=keep_gil)
+            _make_room(descriptor, size, keep_gil=keep_gil)
             self._map = mmap.mmap(descriptor, size)
         except BaseException:
             os.close(descriptor)
@@ -106,20 +104,13 @@ class Segment:
         if (not link or link != self._link) and not self._file.ours():
             raise OSError(errno.EBADF, os.strerror(errno.EBADF), str(self.path))
         self._link = link
-        quiet.allocate(self._file.number, size)
+        quiet.make_room(self._file.number, self.size, size)
         self._map.resize(size)
         self.size = self._used = size
         if hasattr(mmap, "MADV_DONTNEED"):
             written = self._map.tell() & -mmap.PAGESIZE
             if written:
                 self._map.madvise(mmap.MADV_DONTNEED, 0, written)
-
-    def populate(self) -> None:
-        """Touch every page ahead of use, so that no record meets a page fault (4 us each here)."""
-        with guard("segment.populate"):
-            from spanreel import quiet
-
-            quiet.populate(self._map, self.size)
 
     def vanished(self) -> bool:
         """Whether the file no longer stands where it was made (the store was deleted or moved)."""
@@ -178,16 +169,13 @@ def _refuse(_record: bytes) -> int:
     raise ValueError("this segment is closed")
 
 
-def _allocate(fd: int, size: int, *, keep_gil: bool) -> None:
-    if hasattr(os, "posix_fallocate"):
-        if keep_gil:
-            from spanreel import quiet
+def _make_room(descriptor: int, size: int, *, keep_gil: bool) -> None:
+    if keep_gil:
+        from spanreel import quiet
 
-            quiet.allocate(fd, size)
-        else:
-            os.posix_fallocate(fd, 0, size)
+        quiet.make_room(descriptor, 0, size)
         return
     written = 0
-    block = bytes(1 << 16)
+    block = bytes(min(size, 1 << 18))
     while written < size:
-        written += os.write(fd, block[: size - written])
+        written += os.pwrite(descriptor, block[: size - written], written)
