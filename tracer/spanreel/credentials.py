@@ -17,6 +17,7 @@ import bisect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ _URL = re.compile(rb":(?:\\?/){2}([^\s\"\\/@:]{0,256}):([^\s\"\\/@]{1,512})@")
 
 
 Try = Callable[[bytes, int], object]
-Row = tuple[bytes, frozenset[int], Try, Try, tuple[tuple[re.Pattern[bytes], bytes, int], ...]]
+Row = tuple[bytes, frozenset[int], Try, Try, tuple[tuple[bytes, bytes, int], ...]]
 """(pivot, bytes that can stand before it, match at a place of it, search, (expression, replacement, bytes
 between the start of the expression and the pivot; -1 where only `_BEGIN` tells) each).
 
@@ -127,6 +128,12 @@ its expression, or the whole match. A plain tuple: its fields are read some 10 t
 _AHEAD = {b"-": rb"(?=[A-Za-z0-9][A-Za-z0-9_\-]{9})", b"_": rb"(?=[A-Za-z0-9]{10}|[A-Z][A-Z_]{4})"}
 
 
+@cache
+def _compiled(pattern: bytes) -> re.Pattern[bytes]:
+    """An expression that is needed only where a credential was found."""
+    return re.compile(pattern)
+
+
 def _row(pivot: bytes, before: bytes, *extra: tuple[bytes, bytes, bytes, int]) -> Row:
     """Collect the families of `pivot`; `extra` are (at pivot, whole, name, lead) that no table row can say."""
     members = [family for family in FAMILIES if family.pivot == pivot]
@@ -135,10 +142,10 @@ def _row(pivot: bytes, before: bytes, *extra: tuple[bytes, bytes, bytes, int]) -
     ahead = _AHEAD.get(pivot, b"")
     finder = re.compile(re.escape(pivot) + ahead + rb"(?:" + b"|".join(tries) + rb")")
     whole = [
-        (re.compile(family.whole), b"[REDACTED:%s]" % family.name.encode(), family.width)
+        (family.whole, b"[REDACTED:%s]" % family.name.encode(), family.width)
         for family in members
     ]
-    whole += [(re.compile(expression), b"[REDACTED:%s]" % name, lead) for _, expression, name, lead in extra]
+    whole += [(expression, b"[REDACTED:%s]" % name, lead) for _, expression, name, lead in extra]
     return pivot, frozenset(before), finder.match, finder.search, tuple(whole)
 
 
@@ -201,7 +208,8 @@ def edits(data: bytes) -> Iterator[tuple[int, int, bytes]]:
         at = data.find(pivot)
         while at >= 0:
             if data[at - 1] in before and match(data, at):
-                for expression, replacement, lead in replacements:
+                for pattern, replacement, lead in replacements:
+                    expression = _compiled(pattern)
                     start = at - lead if lead >= 0 else data.rfind(_BEGIN, max(at - 60, 0), at)
                     found = expression.match(data, start) if start >= 0 else None
                     if found is not None:
