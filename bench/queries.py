@@ -47,10 +47,10 @@ INSERT INTO store.trace_row SELECT * REPLACE (
   start_ns + $k::BIGINT * $width AS start_ns, end_ns + $k::BIGINT * $width AS end_ns
 ) FROM store.trace_row WHERE first_seq <= $n
 """
-_BODIES = "INSERT INTO store.span_body SELECT * REPLACE (seq + $k::BIGINT * $n AS seq) FROM store.span_body WHERE seq <= $n"
-_DOCUMENTS = (
-    f"INSERT INTO store.document SELECT * REPLACE ({_IDS.strip()}) FROM store.document WHERE seq <= $n"
-)
+_SHIFTED = "SELECT * REPLACE (seq + $k::BIGINT * $n AS seq)"
+_BODIES = f"INSERT INTO store.body_text {_SHIFTED} FROM store.body_text WHERE seq <= $n"
+_PREVIEWS = f"INSERT INTO store.preview {_SHIFTED} FROM store.preview WHERE seq <= $n"
+_DOCUMENTS = f"INSERT INTO store.document_row {_SHIFTED} FROM store.document_row WHERE seq <= $n"
 
 
 def multiply(store: Path, copies: int) -> int:
@@ -63,7 +63,7 @@ def multiply(store: Path, copies: int) -> int:
             "SELECT max(seq), max(end_ns) - min(start_ns) + 1 FROM store.span_row"
         ).fetchall()[0]
         for k in range(1, copies):
-            for text in (_SPANS, _TRACES, _BODIES, _DOCUMENTS):
+            for text in (_SPANS, _TRACES, _BODIES, _PREVIEWS, _DOCUMENTS):
                 wanted = {"k": k, "n": n, "width": width}
                 con.execute(text, {name: value for name, value in wanted.items() if f"${name}" in text})
             con.execute("CHECKPOINT store")
@@ -152,10 +152,11 @@ def _plant(store: Path) -> None:
 
 
 def _replace(con: duckdb.DuckDBPyConnection) -> None:
-    highest = con.execute("SELECT max(seq) FROM store.span_body").fetchall()[0][0]
+    highest = con.execute("SELECT max(seq) FROM store.body_text").fetchall()[0][0]
     step = highest // HITS
     con.execute(
-        "UPDATE store.span_body SET output = left(output, 200) || $phrase || output[201:] WHERE seq % $step = $step - 1",
+        "UPDATE store.body_text SET text = left(text, input_chars + 200) || $phrase || "
+        "substring(text, input_chars + 201 + length($phrase)) WHERE seq % $step = $step - 1",
         {"phrase": RARE, "step": step},
     )
     con.execute("CHECKPOINT store")

@@ -223,7 +223,9 @@ def test_text_is_found_where_it_runs_out_of_what_the_bodies_hold(store: Path) ->
     packed = pack(request, given)
     assert known not in packed
     with duckdb.connect(str(store / "traces.duckdb")) as con:
-        con.execute("UPDATE span_body SET input = ?", [given])
+        con.execute(
+            "UPDATE body_text SET text = ?, input_chars = ?, output_chars = NULL", [given, len(given)]
+        )
         con.execute("UPDATE span_wire SET request = ? WHERE encoding = 'utf-8'", [packed])
     text = Selector("text", "secretly a sentence")
     assert erasure.forget(store, text, dry_run=True).traces == (gone,)
@@ -299,7 +301,7 @@ def test_compaction_keeps_rows_views_storage_and_permissions(store: Path) -> Non
         assert str(tags["storage_version"]).startswith("v1.5")
         sizes = con.execute("SELECT block_size FROM pragma_database_size()").fetchall()
         assert sizes[0][0] == connection.BLOCK_SIZE
-        ddl = con.execute("SELECT sql FROM duckdb_tables() WHERE table_name = 'span_body'").fetchall()[0][0]
+        ddl = con.execute("SELECT sql FROM duckdb_tables() WHERE table_name = 'body_text'").fetchall()[0][0]
         assert "ZSTD" in ddl.upper()
     writer.start(*ids(99))
     writer.end(*ids(99), at=T0 + MS)

@@ -25,7 +25,7 @@ def record(store: Path, count: int, *, length: int = 4000, first: int = 1, at: i
         trace, span = ids(number)
         moment = at + number * 1000 * MS
         writer.start(trace, span, at=moment, given=text(number, length))
-        writer.end(trace, span, at=moment + MS, output=text(-number, length))
+        writer.end(trace, span, at=moment + MS, output=text(number + 10**6, length))
     writer.die()
     ingest.catch_up(store)
     return writer

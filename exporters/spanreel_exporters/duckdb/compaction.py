@@ -80,8 +80,7 @@ def rewrite(store: Path) -> Compacted:
 def _copy(con: duckdb.DuckDBPyConnection, fresh: Path) -> int:
     """Copy `store` into a new file, compare the row counts, close it; return the rows. Raises StoreError."""
     quoted = str(fresh).replace("'", "''")
-    options = f"STORAGE_VERSION '{connection.STORAGE_VERSION}', BLOCK_SIZE {connection.BLOCK_SIZE}"
-    con.execute(f"ATTACH '{quoted}' AS fresh ({options})")
+    con.execute(f"ATTACH '{quoted}' AS fresh ({connection.NEW_OPTIONS})")
     fresh.chmod(0o600)
     con.execute("COPY FROM DATABASE store TO fresh")
     counts, copied = _counts(con, "store"), _counts(con, "fresh")

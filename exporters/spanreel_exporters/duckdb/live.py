@@ -144,6 +144,7 @@ def _read_tail(
 def _fill(con: duckdb.DuckDBPyConnection, batch: pipeline.Batch) -> None:
     rows = batch.rows
     append(con, "memory.main.tail_span", rows.spans)
+    append(con, "memory.main.tail_preview", rows.previews)
     append(con, "memory.main.tail_body", rows.bodies)
     append(con, "memory.main.tail_wire", rows.wire)
     append(con, "memory.main.tail_document", rows.documents)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 HEADERS: Final = 3 * 4096
 """Bytes of a DuckDB file before its first block (main header and two database headers)."""
-BODY_TABLES: Final = ("span_body", "span_wire", "document")
+BODY_TABLES: Final = ("body_text", "span_wire", "document_row")
 """Tables that retention empties first: what was said, sent and found, not that it happened."""
 
 

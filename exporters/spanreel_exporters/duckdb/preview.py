@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import orjson
 
-LIMIT: Final = 160
+LIMIT: Final = 80
 """Characters of a preview."""
 _PARSE_LIMIT: Final = 64 << 10
 """Bytes; a larger value is shown by its head instead of being parsed."""

@@ -112,7 +112,6 @@ class SpanRow:
     cost_usd: float | None
     cost_source: str | None
     ttft_ms: float | None
-    output_tokens_per_s: float | None
     attempts: int | None
     tool_name: str | None
     prompt_name: str | None
@@ -121,10 +120,9 @@ class SpanRow:
     error_message: str | None
     tags: list[str] | None
     duplicate_of: str | None
-    input_bytes: int | None
-    """Characters of the recorded input."""
-    output_bytes: int | None
     document_count: int | None
+    output_tokens_per_s: float | None
+    """Over the time in which they came: after the first, where that is known."""
 
     @property
     def duration_ms(self) -> float | None:

@@ -18,10 +18,9 @@ SPAN_COLUMNS: Final = (
     "seq", "trace_id", "span_id", "parent_id", "foreign_parent", "name", "kind", "state", "status",
     "start_ns", "end_ns", "service", "environment", "release", "session_id", "user_id", "provider",
     "request_model", "response_model", "finish_reason", "input_tokens", "output_tokens", "cache_read_tokens",
-    "cache_write_tokens", "reasoning_tokens", "cost_usd", "cost_source", "ttft_ms", "output_tokens_per_s",
+    "cache_write_tokens", "reasoning_tokens", "cost_usd", "cost_source", "ttft_ms",
     "attempts", "tool_name", "prompt_name", "prompt_version", "error_type", "error_message", "attributes",
-    "metadata", "tags", "dialect", "duplicate_of", "input_preview", "output_preview", "input_bytes",
-    "output_bytes", "document_count", "procid",
+    "metadata", "tags", "dialect", "duplicate_of", "document_count", "procid",
 )  # fmt: skip
 
 
@@ -30,6 +29,7 @@ class Rows:
     """What one batch adds to the tables."""
 
     spans: list[Row] = field(default_factory=list)
+    previews: list[Row] = field(default_factory=list)
     bodies: list[Row] = field(default_factory=list)
     wire: list[Row] = field(default_factory=list)
     documents: list[Row] = field(default_factory=list)
@@ -40,7 +40,6 @@ def add_span(rows: Rows, seq: int, raw: RawSpan, canonical: Canonical, duplicate
     """Append the rows of one span."""
     process = raw.process
     trace, span = raw.trace_id, raw.span_id
-    root = raw.parent_id is None or raw.foreign_parent
     given, answered = canonical.input, canonical.output
     documents = canonical.documents
     rows.spans.append((
@@ -87,11 +86,13 @@ def score_row(cell: bytes) -> Row | None:
     """The row of a `score` record, or None when it cannot be read."""
     try:
         score = orjson.loads(cell)
-        value = score.get("value")
+        value, created_ns = score.get("value"), int(score["created_ns"])
+        if abs(created_ns) >> 63:
+            return None
         return (
             str(score["score_id"]), str(score["trace_id"]), score.get("span_id"), str(score["name"]),
             None if value is None else float(value), score.get("label"), score.get("comment"),
-            score.get("source"), score.get("author"), int(score["created_ns"]),
+            score.get("source"), score.get("author"), created_ns,
         )  # fmt: skip
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return None

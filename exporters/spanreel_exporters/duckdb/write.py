@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from spanreel_exporters.duckdb.body_text import text_rows
 from spanreel_exporters.duckdb.connection import one
 from spanreel_exporters.duckdb.losses import Losses
 from spanreel_exporters.duckdb.queries import sql
@@ -36,7 +37,7 @@ def write(
         _write_traces(con, batch, first_new)
         _write_scores(con, batch)
         _write_losses(con, batch.losses)
-        append(con, "store.process", [_process_row(info) for info in batch.new_processes.values()])
+        append(con, "store.process", _process_rows(con, batch.new_processes))
         _write_offsets(con, moved, stale)
         con.execute(sql("write_meta"), {"next_seq": batch.next_seq})
         con.execute("COMMIT")
@@ -57,6 +58,7 @@ def _write_replaced(con: duckdb.DuckDBPyConnection, batch: Batch) -> None:
     if batch.replaced:
         seqs = {"seqs": batch.replaced}
         con.execute(sql("delete_span_rows"), seqs)
+        con.execute(sql("delete_previews"), seqs)
         con.execute(sql("delete_span_bodies"), seqs)
         con.execute(sql("delete_span_wire"), seqs)
         con.execute(sql("delete_documents"), seqs)
@@ -132,6 +134,16 @@ def _write_offsets(
             sql("delete_offsets"), {"procids": [k[0] for k in gone], "segments": [k[1] for k in gone]}
         )
     append(con, "store.segment_offset", [(*key, position) for key, position in moved.items()])
+
+
+def _process_rows(
+    con: duckdb.DuckDBPyConnection, told: dict[str, dict[str, Any]]
+) -> list[tuple[Any, ...]]:
+    """Rows of processes that the file does not have yet: every segment begins with the record of its process."""
+    if not told:
+        return []
+    known = {row[0] for row in con.execute(sql("read_processes"), {"procids": list(told)}).fetchall()}
+    return [_process_row(info) for procid, info in told.items() if procid not in known]
 
 
 def _process_row(info: dict[str, Any]) -> tuple[Any, ...]:

@@ -81,7 +81,6 @@ class Canonical:
     cost_source: str | None = None
     """reported | user | book:<version> | unpriced; None where nothing is billed."""
     ttft_ms: float | None = None
-    output_tokens_per_s: float | None = None
     tool_name: str | None = None
     session_id: str | None = None
     user_id: str | None = None

@@ -1,1 +1,1 @@
-SELECT min(seq), max(seq), count(*) FROM body_live
+SELECT min(seq), max(seq), count(*) FROM text_live

@@ -1,1 +1,1 @@
-DELETE FROM store.document WHERE seq IN (SELECT unnest($seqs))
+DELETE FROM store.document_row WHERE seq IN (SELECT unnest($seqs))

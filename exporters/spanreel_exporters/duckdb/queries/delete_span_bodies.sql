@@ -1,1 +1,1 @@
-DELETE FROM store.span_body WHERE seq IN (SELECT unnest($seqs))
+DELETE FROM store.body_text WHERE seq IN (SELECT unnest($seqs))

@@ -8,7 +8,7 @@ SELECT t.*, s.input_preview, s.output_preview,
   (SELECT count(*) FROM flag_live AS f WHERE f.trace_id = t.trace_id) AS flag_count
 FROM trace_live AS t
 LEFT JOIN (
-  SELECT seq, input_preview, output_preview FROM span_live
+  SELECT seq, input_preview, output_preview FROM preview_live
   WHERE seq IN (SELECT root_seq FROM page) AND seq >= (SELECT min(root_seq) FROM page)
 ) AS s ON s.seq = t.root_seq
 WHERE t.first_seq IN (SELECT first_seq FROM page) AND t.first_seq >= (SELECT min(first_seq) FROM page)

@@ -1,10 +1,12 @@
 -- Rows of the oldest bodies beyond a share of all body bytes that are still there.
 INSERT INTO memory.main.doomed_seq
 SELECT seq FROM (
-  SELECT seq, sum(bytes) OVER (ORDER BY seq DESC) AS kept, sum(bytes) OVER () AS whole
+  SELECT seq, sum(chars) OVER (ORDER BY seq DESC) AS kept, sum(chars) OVER () AS whole
   FROM (
-    SELECT s.seq, 64 + coalesce(s.input_bytes, 0) + coalesce(s.output_bytes, 0) AS bytes
-    FROM store.span_row AS s
-    WHERE s.seq IN (SELECT seq FROM store.span_body UNION SELECT seq FROM store.span_wire UNION SELECT seq FROM store.document)
+    SELECT seq, 64 + coalesce(sum(input_chars), 0) + coalesce(sum(output_chars), 0) AS chars
+    FROM (
+      SELECT seq, input_chars, output_chars FROM store.body_text
+      UNION ALL SELECT seq, NULL, NULL FROM store.span_wire
+    ) GROUP BY seq
   )
 ) WHERE kept > whole * $keep_share

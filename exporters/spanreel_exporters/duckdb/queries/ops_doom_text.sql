@@ -3,8 +3,11 @@ INSERT INTO memory.main.doomed
 SELECT DISTINCT trace_id FROM (
   SELECT trace_id FROM store.span_row
   WHERE contains(concat_ws(chr(10), name, session_id, user_id, error_type, error_message, attributes, metadata,
-                           array_to_string(tags, chr(10)), tool_name, prompt_name, prompt_version, input_preview, output_preview), $value)
+                           array_to_string(tags, chr(10)), tool_name, prompt_name, prompt_version), $value)
      OR contains(concat_ws(chr(10), attributes, metadata), $json)
+  UNION ALL
+  SELECT s.trace_id FROM store.preview AS p JOIN store.span_row AS s ON s.seq = p.seq
+  WHERE contains(concat_ws(chr(10), p.input_preview, p.output_preview), $value)
   UNION ALL
   SELECT s.trace_id FROM store.span_body AS b JOIN store.span_row AS s ON s.seq = b.seq
   WHERE contains(b.input, $value) OR contains(b.output, $value) OR contains(b.input, $json) OR contains(b.output, $json)

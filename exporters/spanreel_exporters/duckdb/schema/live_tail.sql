@@ -1,10 +1,22 @@
 -- Table and tail as one: rows that the tail replaces are left out of the table's side.
 CREATE OR REPLACE VIEW span_live AS
-  FROM store.span_row AS s WHERE NOT EXISTS (FROM tail_gone AS g WHERE g.seq = s.seq)
-  UNION ALL FROM tail_span;
+  SELECT s.*, CASE
+    WHEN s.output_tokens > 0 AND s.end_ns - s.start_ns > coalesce(s.ttft_ms, 0) * 1e6
+    THEN s.output_tokens * 1e9 / (s.end_ns - s.start_ns - coalesce(s.ttft_ms, 0) * 1e6)
+  END AS output_tokens_per_s
+  FROM (
+    FROM store.span_row AS r WHERE NOT EXISTS (FROM tail_gone AS g WHERE g.seq = r.seq)
+    UNION ALL FROM tail_span
+  ) AS s;
+CREATE OR REPLACE VIEW preview_live AS
+  FROM store.preview AS s WHERE NOT EXISTS (FROM tail_gone AS g WHERE g.seq = s.seq)
+  UNION ALL FROM tail_preview;
 CREATE OR REPLACE VIEW body_live AS
   FROM store.span_body AS s WHERE NOT EXISTS (FROM tail_gone AS g WHERE g.seq = s.seq)
   UNION ALL FROM tail_body;
+CREATE OR REPLACE VIEW text_live AS
+  FROM store.body_text AS s WHERE NOT EXISTS (FROM tail_gone AS g WHERE g.seq = s.seq)
+  UNION ALL SELECT seq, length(input)::INTEGER, length(output)::INTEGER, concat(input, output) FROM tail_body;
 CREATE OR REPLACE VIEW wire_live AS
   FROM store.span_wire AS s WHERE NOT EXISTS (FROM tail_gone AS g WHERE g.seq = s.seq)
   UNION ALL FROM tail_wire;

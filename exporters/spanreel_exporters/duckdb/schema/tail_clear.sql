@@ -1,4 +1,5 @@
 DELETE FROM tail_span;
+DELETE FROM tail_preview;
 DELETE FROM tail_body;
 DELETE FROM tail_wire;
 DELETE FROM tail_document;

@@ -217,13 +217,9 @@ def documents(values: Sequence[Any]) -> list[Document]:
 
 
 def _timing(row: Canonical, raw: RawSpan, first_ns: int | None) -> None:
-    """Time to first token (ms) and output tokens per second, over the time in which they came."""
+    """Time to first token in ms."""
     if first_ns is not None and first_ns >= raw.start_ns:
         row.ttft_ms = (first_ns - raw.start_ns) / 1e6
-    if row.output_tokens and raw.end_ns is not None:
-        began = first_ns if row.ttft_ms is not None and first_ns is not None else raw.start_ns
-        if raw.end_ns > began:
-            row.output_tokens_per_s = row.output_tokens * 1e9 / (raw.end_ns - began)
 
 
 def _dump(value: object) -> str:

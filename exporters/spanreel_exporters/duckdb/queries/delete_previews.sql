@@ -1,0 +1,1 @@
+DELETE FROM store.preview WHERE seq IN (SELECT unnest($seqs))
