@@ -65,7 +65,10 @@ class Recorder:
         self.arguments = capturer.arguments
         self.remote = _remote_parent()
         self.journal = journal or Journal(
-            stores.resolve(settings.store), process.describe(settings), on_loss=self.loss, attend=self.attend
+            stores.resolve(settings.store),
+            process.describe(settings),
+            on_loss=lambda reason, count: self._heir().loss(reason, count),
+            attend=lambda: self._heir().attend(),
         )
         self.write: Callable[[bytes], None] = self.journal.append
         guard.count_loss = self.loss
@@ -150,7 +153,12 @@ class Recorder:
     def _write_loss(self, reason: str, count: int, first: int, last: int) -> None:
         info = {"reason": reason, "count": count, "first_ns": first, "last_ns": last, "pid": os.getpid()}
         info["service"] = self.settings.service_name
-        self.journal.append(b"loss\t1\t" + orjson.dumps(info) + b"\n")
+        self.write(b"loss\t1\t" + orjson.dumps(info) + b"\n")
+
+    def _heir(self) -> Recorder:
+        """The recorder that `configure()` has given this one's journal to, or this one."""
+        latest = _holder.recorder
+        return self if latest is None or latest.journal is not self.journal else latest
 
     def write_losses(self) -> None:
         """Write the counters that have grown since they were last written."""
@@ -396,6 +404,10 @@ def _before_exit() -> None:
         recorder.start_keeper()
 
 
+def _nowhere(_record: bytes) -> None:
+    """What a forked child does with records of its parent."""
+
+
 def _in_child() -> None:
     recorder = _holder.recorder
     _holder.lock = threading.RLock()
@@ -403,6 +415,9 @@ def _in_child() -> None:
         return
     _holder.recorder = None
     recorder.forked = True
+    recorder.write = (
+        _nowhere  # spans of the parent's; the journal's lock may be held by a thread that is not here
+    )
     clock.reseed()
     with guard("recorder.fork"):
         recorder.journal.after_fork_in_child()
