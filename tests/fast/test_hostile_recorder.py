@@ -8,9 +8,12 @@ import sys
 import threading
 from pathlib import Path
 
+import orjson
 import pytest
-from recording import records, spans
+from recording import Recording, records, spans
 
+import spanreel
+from spanreel import recorder as recorders
 from spanreel.journal import Journal
 from spanreel.segment import Segment
 
@@ -139,3 +142,58 @@ print(ended)
 """
     done = run(tmp_path / "s", LIMIT + program)
     assert (done.stderr, done.stdout) == ("", "{True: 0, False: 0}\n")
+
+
+FORK = """
+from spanreel import recorder
+
+span = spanreel.span("open").__enter__()
+held, go = threading.Event(), threading.Event()
+
+def hold():
+    with recorder.active().journal._lock:
+        held.set()
+        go.wait()
+
+holder = threading.Thread(target=hold)
+holder.start()
+held.wait()
+pid = os.fork()
+if not pid:
+    span.patch({"in": "the child"})
+    span.record_attempt(0, {}, b"", b"")
+    span.end()
+    work("child")
+    os._exit(0)
+for _ in range(100):
+    if os.waitpid(pid, os.WNOHANG)[0]:
+        break
+    time.sleep(0.1)
+else:
+    os.kill(pid, signal.SIGKILL)
+    print("the child hangs")
+go.set()
+holder.join()
+span.__exit__(None, None, None)
+"""
+
+
+@pytest.mark.crash
+def test_a_child_forked_while_the_journal_is_locked_goes_on(tmp_path: Path) -> None:
+    done = run(tmp_path / "s", FORK)
+    assert (done.stderr, done.stdout) == ("", "")
+    found = {span.name: span for span in spans(tmp_path / "s")}
+    assert (found["work"].output, found["work"].parent) == ("child", found["open"].span)
+    assert (found["open"].ends, found["open"].attributes, found["open"].attempts) == (1, {}, [])
+
+
+def test_a_journal_serves_the_recorder_of_the_settings_in_force(recording: Recording) -> None:
+    spanreel.trace(lambda: None)()
+    recording.configure(capture="metadata", service_name=None)
+    recorder = recorders.active()
+    assert recorder is not None
+    recorder.loss("probe")
+    recorder.loss("probe", 4)
+    recorder.journal.attend()
+    counts = [orjson.loads(cells[2])["count"] for cells in records(recording.store) if cells[0] == b"loss"]
+    assert counts == [1, 4]
