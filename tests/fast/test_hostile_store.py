@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from journal_fixture import T0, Writer, ids
 
-from spanreel_exporters.duckdb import blanking, doctor, ingest
+from spanreel_exporters.duckdb import blanking, compaction, doctor, ingest, locks
 from spanreel_exporters.duckdb.idle import Idle
 from spanreel_exporters.duckdb.parse import parse
 from spanreel_exporters.duckdb.reader import DuckReader
@@ -248,3 +250,53 @@ def test_a_score_with_an_impossible_time_is_counted_and_the_others_stand(tmp_pat
     assert report.losses == {"garbage_record": 2}
     with DuckReader(tmp_path) as reader:
         assert [score.score_id for score in reader.trace(trace).scores] == ["0"]
+
+
+HOLD = "import duckdb, sys; held = duckdb.connect(sys.argv[1], read_only=True); print('held', flush=True); sys.stdin.read()"
+
+
+def test_a_foreign_client_that_only_reads_is_named_as_well(tmp_path: Path) -> None:
+    """DuckDB lets nobody write beside it, so it keeps ingest out like one that writes."""
+    recorded(tmp_path).die()
+    ingest.catch_up(tmp_path)
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "traces.duckdb")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout
+        assert child.stdin
+        child.stdout.readline()
+        report = doctor.doctor(tmp_path)
+        assert report.facts["held_by"] == child.pid
+        child.stdin.close()
+    assert "held_by" not in doctor.doctor(tmp_path).facts
+
+
+def test_the_copy_of_a_killed_rewrite_is_swept_away(tmp_path: Path) -> None:
+    recorded(tmp_path).die()
+    ingest.catch_up(tmp_path)
+    fresh = tmp_path / compaction.FRESH
+    fresh.write_bytes(b"x")
+    with locks.exclusive(tmp_path):
+        compaction.sweep(tmp_path)
+        assert fresh.exists()
+    compaction.sweep(tmp_path)
+    assert not fresh.exists()
+
+
+LIMITED = (
+    "import resource, sys; from spanreel import cli; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); "
+    "sys.exit(cli.main(sys.argv[1:]))"
+)
+
+
+@pytest.mark.parametrize("words", [("compact",), ("forget", "last"), ("prune", "--older-than", "0s")])
+def test_a_full_disk_is_one_line_and_costs_nothing(tmp_path: Path, words: tuple[str, ...]) -> None:
+    recorded(tmp_path).die()
+    ingest.catch_up(tmp_path)
+    command = [sys.executable, "-c", LIMITED, "--store", str(tmp_path), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "cannot be written" in done.stderr
+    assert not (tmp_path / compaction.FRESH).exists()
+    with DuckReader(tmp_path) as reader:
+        assert reader.connection.execute(SPANS).fetchone() in {(1,), (0,)}

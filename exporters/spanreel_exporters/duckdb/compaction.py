@@ -48,8 +48,22 @@ def compact(store: Path, *, timeout_s: float = LOCK_TIMEOUT_S) -> Compacted:
         return rewrite(store)
 
 
+def sweep(store: Path) -> None:
+    """Delete the copy that a rewrite left when it was killed, unless one is at work."""
+    if not (store / FRESH).exists():
+        return
+    with locks.exclusive(store) as held:
+        if held:
+            _remove(store / FRESH)
+
+
 def rewrite(store: Path) -> Compacted:
-    """Rewrite the database; the caller holds the exclusive lock."""
+    """Rewrite the database; the caller holds the exclusive lock. Raises StoreError."""
+    with connection.explained(store):
+        return _rewrite(store)
+
+
+def _rewrite(store: Path) -> Compacted:
     path, fresh = store / DATABASE, store / FRESH
     if not path.exists():
         return Compacted(0, 0, 0, 0.0)

@@ -155,6 +155,16 @@ def writer(store: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     _writers.give(session)
 
 
+def probe(store: Path) -> None:
+    """Open the file for writing and write nothing. Raises StoreHeldError where a foreign client keeps it."""
+    con = _new_writer(store)
+    try:
+        attach(con, store, read_only=False)
+        con.execute("DETACH store")  # closing alone would fold the write-ahead log into the file
+    finally:
+        con.close()
+
+
 def _wal_bytes(store: Path) -> int:
     try:
         return (store / f"{DATABASE}.wal").stat().st_size

@@ -242,18 +242,15 @@ def _database(store: Path, facts: dict[str, Any]) -> Iterator[Check]:
 
 
 def _held_by(store: Path) -> StoreHeldError | None:
-    """The foreign client that keeps the file from us, if one does now."""
+    """The foreign client that keeps the file from us, if one does now: one that only reads does, too."""
     from spanreel_exporters.duckdb import connection, locks
 
     if not (store / DATABASE).exists():
         return None
     try:
-        with locks.shared(store, timeout_s=3.0):
-            con = connection.connect(store, threads=1, memory="64MB")
-            try:
-                connection.attach(con, store, read_only=True)
-            finally:
-                con.close()
+        with locks.exclusive(store, timeout_s=3.0) as alone:  # none of ours has it open then
+            if alone:
+                connection.probe(store)
     except StoreHeldError as error:
         return error
     except StoreError:
@@ -315,7 +312,7 @@ def _journal(store: Path, facts: dict[str, Any]) -> Iterator[Check]:
     facts["journal_bytes"], facts["writers"] = room, len(writers)
     names = sorted(writer.partition("-")[0] for writer in writers)
     alive = (
-        f"{len(names)} programs recording (pid {', '.join(names[:8])})"
+        f"{len(names)} program{'s' * (len(names) > 1)} recording (pid {', '.join(names[:8])})"
         if names
         else "no program is recording"
     )

@@ -119,7 +119,7 @@ def _remove_traces_of_work(store: Path) -> None:
 
 def _in_database(store: Path, selector: Selector, *, dry_run: bool) -> tuple[tuple[str, ...], dict[str, int]]:
     """Find the traces; delete and mark them unless it is a dry run. Returns them and the counts."""
-    with connection.writer(store) as con:
+    with connection.explained(store), connection.writer(store) as con:
         schema.prepare(con, store)
         con.execute(sql("ops_doomed"))
         _select(con, selector)

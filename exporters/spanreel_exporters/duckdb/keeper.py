@@ -263,6 +263,7 @@ def upkeep(store: Path) -> str:
     from spanreel_exporters.duckdb import compaction, retention, stores
 
     stores.register(store)
+    compaction.sweep(store)
     if (store / compaction.PENDING).exists():
         compaction.compact(store)
     pruned = retention.enforce(store)

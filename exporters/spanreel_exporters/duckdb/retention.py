@@ -76,10 +76,11 @@ def prune(
         if not path.exists():
             return Pruned(dry_run)
         outcome = Pruned(dry_run, bytes_before=database_bytes(store))
-        if older_than_s is not None:
-            outcome = _by_age(store, outcome, time.time_ns() - round(older_than_s * 1e9))
-        if max_bytes is not None:
-            outcome = _by_size(store, outcome, max_bytes)
+        with connection.explained(store):
+            if older_than_s is not None:
+                outcome = _by_age(store, outcome, time.time_ns() - round(older_than_s * 1e9))
+            if max_bytes is not None:
+                outcome = _by_size(store, outcome, max_bytes)
         return replace(outcome, bytes_after=database_bytes(store))
 
 
