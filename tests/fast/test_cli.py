@@ -98,6 +98,21 @@ def test_traces_are_named_in_every_way(run: Run, word: str, number: int) -> None
     assert json.loads(out)["trace_id"] == ids(number)[0]
 
 
+def test_show_tells_a_call_without_usage_from_one_without_a_price(store: Path, run: Run) -> None:
+    writer = Writer(store)
+    trace, root = ids(9)
+    writer.start(trace, root, at=T0 + 9000 * MS, name="answer")
+    for number, used in ((1, {}), (2, {"gen_ai.usage.input_tokens": 7, "gen_ai.usage.output_tokens": 1})):
+        _, inner = ids(900 + number)
+        model = {"gen_ai.request.model": "nobody-knows-it", **used}
+        writer.start(trace, inner, root, at=T0 + (9000 + number) * MS, kind="llm", name=f"call {number}")
+        writer.end(trace, inner, at=T0 + (9001 + number) * MS, attributes=model)
+    writer.end(trace, root, at=T0 + 9005 * MS)
+    writer.die()
+    lines = run("show", "last")[1].splitlines()
+    assert (lines[3].rstrip().endswith("no usage"), lines[4].rstrip().endswith("no price")) == (True, True)
+
+
 def test_show_is_a_tree(run: Run) -> None:
     code, out, _ = run("show", "last")
     assert code == 0
@@ -141,6 +156,7 @@ def test_an_unknown_trace_is_one_line_and_exit_1(run: Run, words: tuple[str, ...
         (("list", "--jsn"), "did you mean --json?"),
         (("list", "-n", "none"), "a number from 1"),
         (("list", "--kind", "tol"), "did you mean tool?"),
+        (("list", "--kind", "foo"), "no kind 'foo' (kinds: llm,"),
         (("list", "--since", "yesterday"), "12h, 30d"),
         (("show",), "TRACE"),
         (("show", "a", "b"), "unexpected 'b'"),

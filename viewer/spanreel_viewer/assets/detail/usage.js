@@ -38,8 +38,8 @@ export function usage(span) {
   const total = list.reduce((sum, part) => sum + part.tokens, 0);
   const priced = span.cost_usd != null || span.cost_source === "unpriced";
   if (!total && !priced) return null;
-  return section("Usage", { note: [total ? `${count(total)} tokens` : null, priced ? (total ? ", " : "") + (span.cost_usd == null ? "no price" : cost(span.cost_usd)) : null].filter(Boolean).join("") },
+  return section("Usage", { note: [total ? `${count(total)} tokens` : null, priced ? (total ? ", " : "") + (span.cost_usd == null ? (total ? "no price" : "no usage") : cost(span.cost_usd)) : null].filter(Boolean).join("") },
     total ? h("div.sr-usage-bar", { role: "img", "aria-label": list.map((p) => `${p.name} ${p.tokens}`).join(", ") }, list.map((part) => h(`i.sr-use-${part.look}`, { style: `flex-grow:${part.tokens}` }))) : null,
     total ? h("dl.sr-usage", null, list.map((part) => h("div", null, h("dt", null, h(`i.sr-use-${part.look}`), part.name), h("dd", null, count(part.tokens), h("span.sr-quiet", null, ` ${percent(part.tokens / total)}`))))) : null,
-    priced ? h("p.sr-quiet", null, span.cost_usd == null ? "Cost is unknown: " : "Cost ", sourceWords(span.cost_source)) : null);
+    priced ? h("p.sr-quiet", null, span.cost_usd == null ? "Cost is unknown: " : "Cost ", total || span.cost_usd != null ? sourceWords(span.cost_source) : "the answer told no tokens") : null);
 }

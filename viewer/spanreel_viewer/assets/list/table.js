@@ -163,8 +163,8 @@ function dress(node, row, slowest) {
   const sum = row.input_tokens == null && row.output_tokens == null ? null : (row.input_tokens ?? 0) + (row.output_tokens ?? 0);
   write(tokens, sum ? count(sum) : "");
   const lower = row.unpriced_calls > 0;
-  write(price, row.cost_usd == null ? (lower ? "no price" : "") : (lower ? costAtLeast : cost)(row.cost_usd));
-  price.title = lower ? `${count(row.unpriced_calls)} calls of a model without a known price: a lower bound` : "";
+  write(price, row.cost_usd == null ? (lower ? (sum ? "no price" : "no usage") : "") : (lower ? costAtLeast : cost)(row.cost_usd));
+  price.title = lower ? `${plural(row.unpriced_calls, "call")} without a known price or without usage${row.cost_usd == null ? "" : ": a lower bound"}` : "";
   fill(errors, row.error_count ? h(`span.sr-count${failed ? "" : ".sr-caught"}`, { title: `${plural(row.error_count, "span")} failed${failed ? "" : ", caught on the way"}` + (row.worst_error ? `\n${row.worst_error}` : "") }, count(row.error_count)) : null);
 }
 
