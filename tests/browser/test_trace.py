@@ -86,6 +86,19 @@ def test_finding_filters_the_tree(view: Watched) -> None:
     page.get_by_text("No span matches.").wait_for()
 
 
+def test_a_failed_trace_opens_where_its_failure_began(view: Watched) -> None:
+    trace = "fa11" + fixture.trace_id(900)[4:]
+    page = view.go(f"/trace?trace={trace}")
+    page.wait_for_selector("[data-testid=span-detail][data-state=ready]")
+    assert page.locator(SELECTED).get_attribute("data-span-id") == span_id(3, trace)
+    assert "in chat gpt-4.1" in page.locator("[data-story='what is wrong']").inner_text()
+    page.set_viewport_size({"width": 420, "height": 900})
+    page.wait_for_timeout(300)
+    left = page.locator("[data-story='what is wrong']").bounding_box()
+    assert left is not None
+    assert left["x"] < 20
+
+
 def test_the_head_tells_the_story_and_jumps(view: Watched) -> None:
     opened(view)
     page = view.page

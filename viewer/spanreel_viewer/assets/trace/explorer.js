@@ -13,6 +13,9 @@ const OPEN_ROWS = 4000;
 
 /** @typedef {{leave: () => void, step: (by: 1|-1) => void, back: () => string, selected: (spanId: string) => void}} Hooks */
 
+/** Where a trace is opened: at the step in which its failure began, else at its first. @param {any} wrong */
+const opening = (wrong) => (wrong.fatal ? wrong.at : 0);
+
 export class Explorer {
   /** @param {Hooks} hooks */
   constructor(hooks) {
@@ -67,7 +70,7 @@ export class Explorer {
     const folded = again && old ? new Set([...old.folded].map((place) => model.place.get(old.model.id[place]) ?? -1)) : m.firstFolds(model, OPEN_ROWS);
     const whole = !again || !old || old.window.to - old.window.from >= old.model.total * 0.999;
     this.tree.view = {
-      model, folded, open: false, rows: [], hits: null, barWidth: 0, laneWidth: 0, selected: model.place.get(keptId) ?? 0,
+      model, folded, open: false, rows: [], hits: null, barWidth: 0, laneWidth: 0, selected: model.place.get(keptId) ?? (spanId ? 0 : opening(payload.story.wrong)),
       window: whole || !old ? { from: 0, to: model.total } : old.window,
     };
     if (!again) {

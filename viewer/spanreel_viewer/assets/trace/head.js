@@ -24,7 +24,7 @@ export function drawHead(host, payload, model, hooks) {
         fact(count(trace.span_count), trace.span_count === 1 ? "span" : "spans"),
         fact(tokens == null ? null : count(tokens), "tokens", `${count(trace.input_tokens)} in, ${count(trace.output_tokens)} out`),
         trace.unpriced_calls > 0 && trace.cost_usd == null
-          ? fact("no price", "", `${plural(trace.unpriced_calls, "call")} of a model without a known price`)
+          ? fact(tokens ? "no price" : "no usage", "", `${plural(trace.unpriced_calls, "call")} without a known price or without usage`)
           : fact(trace.cost_usd == null ? null : (lower ? costAtLeast : cost)(trace.cost_usd), "", lower ? `A lower bound: ${plural(trace.unpriced_calls, "call")} without a known price` : "Cost"),
         fact(clock(trace.started_ms, Date.now()), "", new Date(trace.started_ms).toISOString()),
         trace.session_id ? h("span.sr-fact.sr-fact-session", { title: `Session ${trace.session_id}` }, trace.session_id) : null,
@@ -34,7 +34,7 @@ export function drawHead(host, payload, model, hooks) {
         h("button.sr-tool", { type: "button", title: "Older trace (n)", "aria-label": "Older trace", click: () => hooks.step(1) }, icon("down")),
       ),
     ),
-    h("div.sr-story", null, asked(story.asked, hooks), answered(story.answered, trace, hooks), wrong(story.wrong, trace, hooks), slow(story.slow, model, hooks)),
+    h("div.sr-story", null, asked(story.asked, hooks), answered(story.answered, trace, hooks), wrong(story.wrong, trace, model, hooks), slow(story.slow, model, hooks)),
   );
 }
 
@@ -70,9 +70,9 @@ function answered(found, trace, hooks) {
   return card("Answered", "sr-answered.sr-none", trace.state === "running" ? "Not yet: still running" : "No answer was recorded", null, hooks);
 }
 
-/** @param {any} found @param {any} trace @param {any} hooks */
-function wrong(found, trace, hooks) {
-  const others = [];
+/** @param {any} found @param {any} trace @param {import("./model.js").Model} model @param {any} hooks */
+function wrong(found, trace, model, hooks) {
+  const others = found.at > 0 ? [`in ${model.name[found.at]}`] : [];
   if (found.errors > 1) others.push(`${count(found.errors)} errors in all`);
   if (found.interrupted) others.push(`${plural(found.interrupted, "span")} interrupted`);
   if (found.missing) others.push(`${plural(found.missing, "parent")} missing`);
