@@ -354,7 +354,8 @@ def test_what_may_arrive_by_keyword_may_be_ignored(recording: Recording) -> None
     def outer(*args: Any, **kwargs: Any) -> Any:
         return len(args) + len(kwargs)
 
-    for number, function in enumerate((outer, lambda **kwargs: 1)):
+    functions: tuple[Any, ...] = (outer, lambda **kwargs: 1)
+    for number, function in enumerate(functions):
         spanreel.trace(name=f"open {number}", ignore=("token",))(function)(token="hush-hush")
     assert b"hush-hush" not in recording.raw()
 
