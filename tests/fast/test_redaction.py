@@ -27,6 +27,8 @@ SECRETS = {
     "bearer": "Bearer abcDEF0123456789ghi",
     "basic": "Basic dXNlcjpwYXNzd29yZDEyMw==",
     "environment": "MYSERVICE_API_KEY=abcdef0123456789",
+    "query": "https://host/v1/chat?api-version=2024-02-01&api-key=0123456789abcdef0123456789abcdef",
+    "signed url": "https://host/blob?se=2026&sig=abcdEFGH1234%2Babcdefghij%3D",
     "pem": "-----BEGIN RSA PRIVATE KEY-----\nMIIEow/IBAA+KCAQ=\nabcd\n-----END RSA PRIVATE KEY-----",
     "pem cut": "-----BEGIN PRIVATE KEY-----\nMIIEowIBAAKCAQ",
 }
@@ -71,6 +73,7 @@ def test_secret_shapes(name: str, around: str) -> None:
         ("postgres://user:hunter2@db/x", "postgres://user:[REDACTED]@db/x"),
         ("redis://:hunter2@db", "redis://:[REDACTED]@db"),
         ("https://example.org:8080/a@b", None),
+        ("https://example.org/?key=value&monkey=0123456789abcdef0123", None),
         ("mail me@example.org: now", None),
     ],
 )

@@ -112,6 +112,16 @@ _ASSIGNED = (
 
 _VALUE = rb"[^\s\"'\\,;&<>$(){}\[\]|`]{8,}"
 
+_QUERY_NAMES = (
+    rb"api[-_]key", b"apikey", b"key", b"token", b"access_token", b"client_secret", b"sig", b"subscription-key",
+    b"x-amz-signature",
+)  # fmt: skip
+"""Parameters of a URL that carry a credential, as the exceptions of HTTP libraries print it."""
+_QUERY = (
+    rb"(?:" + b"|".join(rb"(?<=[?&]%s=)" % name for name in _QUERY_NAMES) + rb")([A-Za-z0-9._~%+/\-]{16,}=*)"
+)
+
+
 _USERINFO = 800
 _URL = re.compile(rb":(?:\\?/){2}([^\s\"\\/@:]{0,256}):([^\s\"\\/@]{1,512})@")
 
@@ -125,7 +135,11 @@ The families that share a pivot are one expression to try. What a replacement re
 its expression, or the whole match. A plain tuple: its fields are read some 10 times per recorded value."""
 
 
-_AHEAD = {b"-": rb"(?=[A-Za-z0-9][A-Za-z0-9_\-]{9})", b"_": rb"(?=[A-Za-z0-9]{10}|[A-Z][A-Z_]{4})"}
+_AHEAD = {
+    b"-": rb"(?=[A-Za-z0-9][A-Za-z0-9_\-]{9})",
+    b"_": rb"(?=[A-Za-z0-9]{10}|[A-Z][A-Z_]{4})",
+    b"=": rb"(?=[A-Za-z0-9._~%+/\-]{16})",
+}
 
 
 @cache
@@ -141,10 +155,7 @@ def _row(pivot: bytes, before: bytes, *extra: tuple[bytes, bytes, bytes, int]) -
     # one cheap look ahead first: most places of a pivot in prose are no long run of token characters
     ahead = _AHEAD.get(pivot, b"")
     finder = re.compile(re.escape(pivot) + ahead + rb"(?:" + b"|".join(tries) + rb")")
-    whole = [
-        (family.whole, b"[REDACTED:%s]" % family.name.encode(), family.width)
-        for family in members
-    ]
+    whole = [(family.whole, b"[REDACTED:%s]" % family.name.encode(), family.width) for family in members]
     whole += [(expression, b"[REDACTED:%s]" % name, lead) for _, expression, name, lead in extra]
     return pivot, frozenset(before), finder.match, finder.search, tuple(whole)
 
@@ -160,6 +171,7 @@ ROWS: tuple[Row, ...] = (
     _row(b"J", b"yo"),
     _row(b"B", bytes(range(256)), (_BEARER, rb"B(?:" + _BEARER + rb")", b"authorization", 0)),
     _row(b"K", b"A ", (rb"(?<=PRIVATE K)EY", _PEM, b"private_key", -1)),
+    _row(b"=", b"yntgeYNTGE", (rb"(?i:" + _QUERY + rb")", rb"=(?i:" + _QUERY + rb")", b"query", 0)),
     _row(b"z", b"I"),
 )
 
