@@ -182,3 +182,12 @@ def test_the_pulse_of_a_store_beats_when_its_files_move(tmp_path: Any) -> None:
     second = pulse.token()
     assert second != first
     assert pulse.token() == second
+
+
+@pytest.mark.parametrize("depth", [150, 600, 990, 100_000])
+@pytest.mark.parametrize("ends", [("[", "]"), ('{"input":', "}"), ('{"output":', "}"), ('{"messages":', "}")])
+def test_a_value_nested_very_deeply_does_not_cost_the_page(depth: int, ends: tuple[str, str]) -> None:
+    deep = ends[0] * depth + '"words"' + ends[1] * depth
+    columns = {"parent": [-1], "flags": [0], "wait": [1], "end": [1], "kind": [0]}
+    table = {"columns": columns, "kinds": ["chain"], "errors": {}}
+    assert story.tell(table, lambda _place: (deep, deep))["wrong"]["errors"] == 0

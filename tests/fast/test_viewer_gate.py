@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -102,9 +104,25 @@ def test_a_token_is_exchanged_for_a_cookie() -> None:
     assert client(token="s3cret").get("/", headers={"authorization": "Bearer s3cret"}).status_code == 200
 
 
+@pytest.mark.parametrize("token", ["a+b/c=d==", "a&b", "p\u00e4 ss", "a;b", 'x"y', "a%41", "sp ace#x"])
+def test_any_token_opens_the_door_that_was_printed(token: str) -> None:
+    door = client(token=token)
+    address = urlsplit(launch.url("127.0.0.1", 8501, token))
+    assert address.query.isascii()
+    moved = door.get(f"/?{address.query}")
+    assert moved.status_code == 303
+    assert guards.ticket(token) in moved.headers["set-cookie"]
+    assert token not in moved.headers["set-cookie"]
+    assert door.get("/").status_code == 200
+    bearer = b"Bearer " + token.encode()
+    assert client(token=token).get("/", headers={b"authorization": bearer}).status_code == 200
+
+
 def test_the_redirect_stays_here() -> None:
     moved = client(token="t").get("//evil.example/x?token=t")
     assert not moved.headers.get("location", "/").startswith("//")
+    moved = client(token="t").get("/x%0d%0aX-Evil:%20y?token=t")
+    assert moved.headers["location"] == "/x%0D%0AX-Evil%3A%20y"
 
 
 def test_others_are_only_served_with_a_token() -> None:

@@ -7,12 +7,13 @@ load something from outside (Content-Security-Policy).
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -97,26 +98,27 @@ class Gate:
     def _known(self, headers: dict[str, str]) -> bool:
         token = self._rules.token or ""
         bearer = headers.get("authorization", "")
-        if bearer.startswith("Bearer ") and _same(bearer[7:], token):
+        if bearer.startswith("Bearer ") and _same(bearer[7:].encode("latin-1"), token):
             return True
         try:
             morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
         except CookieError:
             return False
-        return morsel is not None and _same(morsel.value, token)
+        return morsel is not None and _same(morsel.value.encode(), ticket(token))
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Exchange `?token=` for a cookie, so that the token does not stay in the address bar."""
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         given = [value for key, value in query if key == "token"]
-        if scope["type"] != "http" or not given or not _same(given[0], self._rules.token or ""):
+        token = self._rules.token or ""
+        if scope["type"] != "http" or not given or not _same(given[0].encode(), token):
             await _refuse(
                 scope, receive, send, 401, "Open the address with the token that `spanreel view` printed."
             )
             return
         rest = urlencode([pair for pair in query if pair[0] != "token"])
-        location = "/" + scope["path"].lstrip("/\\") + (f"?{rest}" if rest else "")
-        cookie = f"{COOKIE}={given[0]}; Path=/; HttpOnly; SameSite=Strict"
+        location = quote("/" + scope["path"].lstrip("/\\")) + (f"?{rest}" if rest else "")
+        cookie = f"{COOKIE}={ticket(token)}; Path=/; HttpOnly; SameSite=Strict"
         await _answer(send, 303, "", [("location", location), ("set-cookie", cookie)])
 
     def _with_headers(self, scope: Scope, send: Send) -> Send:
@@ -149,8 +151,13 @@ def _headers(scope: Scope) -> dict[str, str]:
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
 
 
-def _same(given: str, token: str) -> bool:
-    return hmac.compare_digest(given.encode(), token.encode())
+def _same(given: bytes, token: str) -> bool:
+    return hmac.compare_digest(given, token.encode())
+
+
+def ticket(token: str) -> str:
+    """Return what the cookie holds: any token fits into a header so, and the browser keeps no token."""
+    return hashlib.sha256(b"spanreel-viewer:" + token.encode()).hexdigest()
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, reason: str) -> None:

@@ -15,6 +15,7 @@ import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from spanreel_viewer import shell, source, theme
 from spanreel_viewer.guards import LOOPBACK, Gate, Rules, policy
@@ -88,7 +89,7 @@ def listen(host: str, port: int) -> socket.socket:
 def url(host: str, port: int, token: str | None) -> str:
     """Return the address to open."""
     shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
+    return f"http://{shown}:{port}/" + (f"?token={quote(token, safe='')}" if token else "")
 
 
 def application(host: str, port: int, token: str | None) -> ASGIApp:

@@ -31,7 +31,7 @@ def parse(text: str | None) -> Any:
         return None
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -108,11 +108,24 @@ def tell(table: Mapping[str, Any], body: Body) -> dict[str, Any]:
     columns = table["columns"]
     kinds = [table["kinds"][code] for code in columns["kind"]]
     return {
-        "asked": _asked(columns, kinds, body),
-        "answered": _answered(columns, kinds, body),
+        "asked": _unless_too_deep(_asked, columns, kinds, body),
+        "answered": _unless_too_deep(_answered, columns, kinds, body),
         "wrong": _wrong(columns, table["errors"]),
         "slow": _slow(columns, kinds),
     }
+
+
+def _unless_too_deep(
+    find: Callable[[Mapping[str, list[Any]], Sequence[str], Body], dict[str, Any] | None],
+    columns: Mapping[str, list[Any]],
+    kinds: Sequence[str],
+    body: Body,
+) -> dict[str, Any] | None:
+    """A value nested a thousand levels holds nobody's words, and must not cost the page."""
+    try:
+        return find(columns, kinds, body)
+    except RecursionError:
+        return None
 
 
 def _root(columns: Mapping[str, list[Any]]) -> int:
@@ -151,7 +164,9 @@ def _answered(columns: Mapping[str, list[Any]], kinds: Sequence[str], body: Body
 def _wrong(columns: Mapping[str, list[Any]], errors: Mapping[int, str]) -> dict[str, Any]:
     """The worst error: where the failure that reached the root began; else the first failure that was caught."""
     flags, parent = columns["flags"], columns["parent"]
-    failed = [place for place, bits in enumerate(flags) if bits & payload.ERROR and not bits & payload.DUPLICATE]
+    failed = [
+        place for place, bits in enumerate(flags) if bits & payload.ERROR and not bits & payload.DUPLICATE
+    ]
     causes = set(failed) - {parent[place] for place in failed}
     found: dict[str, Any] = {
         "errors": len(causes),
