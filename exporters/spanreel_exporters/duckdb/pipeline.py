@@ -47,6 +47,8 @@ class Batch:
     canonical: list[Canonical] = field(default_factory=list)
     duplicates: dict[int, str] = field(default_factory=dict)
     """Index into `spans` -> id of the span that it repeats."""
+    repeated: list[tuple[str, str, str]] = field(default_factory=list)
+    """(trace, span, the span that retried it), for spans whose row is in the file already."""
     replaced: list[int] = field(default_factory=list)
     """seq of rows in the file that rows of this batch take the place of."""
     replaced_traces: dict[str, int] = field(default_factory=dict)
@@ -242,6 +244,22 @@ def settle_repeats(batch: Batch) -> None:
             forget_usage(batch.canonical[index])
 
 
+def settle_retries(batch: Batch) -> None:
+    """Retries of one call are one logical call: each attempt repeats the one that came after it."""
+    retried: dict[tuple[str, str], str] = {}
+    for raw in batch.spans:
+        before = raw.attributes.get("spanreel.retry_of")
+        if isinstance(before, str):
+            retried[raw.trace_id, before] = raw.span_id
+    if not retried:
+        return
+    for index, raw in enumerate(batch.spans):
+        by = retried.pop((raw.trace_id, raw.span_id), None)
+        if by is not None:
+            batch.duplicates[index] = by
+    batch.repeated = [(trace, span, by) for (trace, span), by in retried.items()]
+
+
 def _reports(canonical: Canonical) -> bool:
     return canonical.input_tokens is not None or canonical.cost_usd is not None
 
@@ -283,6 +301,7 @@ STEPS: Final[tuple[Callable[[Batch], None], ...]] = (
     show_open,
     normalise_spans,
     settle_repeats,
+    settle_retries,
     price_spans,
     make_rows,
 )

@@ -49,7 +49,7 @@ def add_span(rows: Rows, seq: int, raw: RawSpan, canonical: Canonical, duplicate
         canonical.request_model, canonical.response_model, canonical.finish_reason, canonical.input_tokens,
         canonical.output_tokens, canonical.cache_read_tokens, canonical.cache_write_tokens,
         canonical.reasoning_tokens, _rounded(canonical.cost_usd, 12), canonical.cost_source,
-        _rounded(canonical.ttft_ms, 3), len(raw.attempts) or None, canonical.tool_name, canonical.prompt_name,
+        _rounded(canonical.ttft_ms, 3), _attempts(raw), canonical.tool_name, canonical.prompt_name,
         canonical.prompt_version, canonical.error_type, canonical.error_message, canonical.attributes,
         canonical.metadata, canonical.tags, canonical.dialect, duplicate_of,
         len(documents) or None, process.get("procid"),
@@ -64,6 +64,16 @@ def add_span(rows: Rows, seq: int, raw: RawSpan, canonical: Canonical, duplicate
         ))  # fmt: skip
     for attempt in raw.attempts:
         rows.wire.append(wire_row(seq, attempt, given, answered))
+
+
+def _attempts(raw: RawSpan) -> int | None:
+    """How often the call was sent, retries of other spans included."""
+    before = raw.attributes.get("spanreel.retry_count")
+    return (
+        len(raw.attempts) + (before if isinstance(before, int) and 0 <= before <= 1_000 else 0)
+        if raw.attempts
+        else None
+    )
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

@@ -29,6 +29,7 @@ def write(
     con.execute("BEGIN")
     try:
         _write_replaced(con, batch)
+        _write_repeated(con, batch)
         _write_open(con, batch)
         append(con, "store.span_row", batch.rows.spans)
         append(con, "store.preview", batch.rows.previews)
@@ -64,6 +65,13 @@ def _write_replaced(con: duckdb.DuckDBPyConnection, batch: Batch) -> None:
         con.execute(sql("delete_span_bodies"), seqs)
         con.execute(sql("delete_span_wire"), seqs)
         con.execute(sql("delete_documents"), seqs)
+
+
+def _write_repeated(con: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+    for trace, span, by in batch.repeated:
+        from_seq = batch.replaced_traces.get(trace)
+        if from_seq is not None:
+            con.execute(sql("mark_repeated"), {"trace": trace, "span": span, "by": by, "from_seq": from_seq})
 
 
 def _write_open(con: duckdb.DuckDBPyConnection, batch: Batch) -> None:
