@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journal_fixture import MS, T0, Writer, ids
 
-from spanreel.errors import QueryError, StoreError
+from spanreel.errors import OlderStoreError, QueryError, StoreError
+from spanreel_exporters.duckdb import connection
 from spanreel_exporters.duckdb.changes import changes
 from spanreel_exporters.duckdb.ingest import catch_up, ingest_once
 from spanreel_exporters.duckdb.preview import LIMIT, preview
+from spanreel_exporters.duckdb.queries import migrations, schema_sql, sql
 from spanreel_exporters.duckdb.reader import DuckReader, locked_down, user_connection
 
 S = 1_000_000_000
@@ -305,6 +307,24 @@ def test_a_tail_that_is_too_long_is_said(tmp_path: Path) -> None:
         assert not page.total_is_exact
         assert page.missing_bytes > 200_000
         assert "not taken in yet" in reader.notices[0]
+
+
+def test_a_store_of_an_older_schema_is_migrated_by_whoever_reads_it(tmp_path: Path) -> None:
+    number, first = migrations()[0]
+    Writer(tmp_path).die()
+    with connection.writer(tmp_path) as con:
+        con.execute("USE store")
+        con.execute(schema_sql(first))
+        con.execute(sql("write_schema_version"), {"version": number})
+        con.execute("USE memory")
+    for left in (tmp_path / "journal").iterdir():
+        left.unlink()
+    with pytest.raises(OlderStoreError, match=r"has schema 1, .*spanreel list.*migrates it"):
+        DuckReader(tmp_path, catch_up=False).__enter__()
+    with DuckReader(tmp_path) as reader:
+        assert reader.traces().rows == []
+    with DuckReader(tmp_path, catch_up=False) as reader:
+        assert reader.notices == []
 
 
 def test_a_store_that_cannot_be_written_is_still_read(

@@ -3,7 +3,8 @@
 SpanreelError
 ├── ConfigurationError   an argument or environment variable that cannot be used
 ├── StoreError           a store that cannot be opened, with its path and the way out
-│   └── NewerStoreError  written by a newer spanreel
+│   ├── NewerStoreError  written by a newer spanreel
+│   └── OlderStoreError  written by an older spanreel, and not migrated yet
 └── QueryError           SQL or a search that is refused or does not parse
 """
 
@@ -24,6 +25,10 @@ class StoreError(SpanreelError):
 
 class NewerStoreError(StoreError):
     """The store was written by a newer spanreel."""
+
+
+class OlderStoreError(StoreError):
+    """The store was written by an older spanreel and has to be migrated before it is read."""
 
 
 class QueryError(SpanreelError):

@@ -26,7 +26,7 @@ from spanreel_exporters.duckdb.write import append, write
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["IngestReport", "append", "catch_up", "ingest_once", "nothing_new"]
+__all__ = ["IngestReport", "append", "catch_up", "ingest_once", "migrate", "nothing_new"]
 
 STEP_BYTES: Final = 6 << 20
 """Bytes of one transaction: about 0.2 s at 1 kB bodies, 0.1 s at 10 kB, and 40 MB of memory."""
@@ -83,6 +83,14 @@ def ingest_once(
             report.held_by, report.trouble = error.pid, str(error)
         report.held_s = time.monotonic() - began
     return report
+
+
+def migrate(store: Path) -> None:
+    """Bring the schema of a store up to this spanreel's, whether or not there is anything to take in. Raises StoreError."""
+    with locks.exclusive(store, timeout_s=10.0) as elected:
+        if elected:
+            with connection.writer(store) as con, connection.explained(store):
+                schema.prepare(con, store)
 
 
 def catch_up(store: Path, timeout: float = 30.0) -> IngestReport:

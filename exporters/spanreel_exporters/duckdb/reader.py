@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import orjson
 
-from spanreel.errors import NewerStoreError, QueryError, StoreError
+from spanreel.errors import NewerStoreError, OlderStoreError, QueryError, StoreError
 from spanreel.store import DATABASE, JOURNAL
 from spanreel_exporters.duckdb import locks, search
 from spanreel_exporters.duckdb.connection import explained_reading
-from spanreel_exporters.duckdb.ingest import ingest_once
+from spanreel_exporters.duckdb.ingest import ingest_once, migrate
 from spanreel_exporters.duckdb.live import TAIL_BYTES, Live, open_live
 from spanreel_exporters.duckdb.queries import sql
 from spanreel_exporters.duckdb.results import (
@@ -139,6 +139,22 @@ class DuckReader:
             raise StoreError(f"there is no store at {self.store}")
         if self._catch_up:
             self._ingest()
+        try:
+            self._attach()
+        except OlderStoreError as older:
+            if not self._catch_up:
+                raise
+            try:
+                migrate(self.store)
+            except NewerStoreError:
+                raise
+            except StoreError as error:
+                raise OlderStoreError(f"{older} ({error})") from error
+            self._attach()
+        return self
+
+    def _attach(self) -> None:
+        """Open file and tail under the shared lock, which is held until the reader is closed."""
         with ExitStack() as stack:
             stack.enter_context(locks.shared(self.store, timeout_s=self._timeout_s))
             with explained_reading(self.store):
@@ -148,7 +164,6 @@ class DuckReader:
         self._live, self._pid = live, os.getpid()
         self.missing_bytes = live.missing_bytes
         self.notices += live.notices
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from spanreel.errors import NewerStoreError, StoreError
+from spanreel.errors import NewerStoreError, OlderStoreError
 from spanreel.store import DATABASE
 from spanreel_exporters.duckdb.connection import one
 from spanreel_exporters.duckdb.queries import migrations, schema_sql, sql
@@ -74,7 +74,7 @@ def prepare_reader(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def check(there: int, store: Path, *, read_only: bool = False) -> None:
-    """Raise NewerStoreError (or, for readers, StoreError) when the schema is not one we can work with."""
+    """Raise NewerStoreError (or, for readers, OlderStoreError) when the schema is not one we can work with."""
     path = store / DATABASE
     if there > VERSION:
         raise NewerStoreError(
@@ -82,9 +82,9 @@ def check(there: int, store: Path, *, read_only: bool = False) -> None:
             "Upgrade with `pip install -U spanreel`, or choose another store with --store or SPANREEL_STORE"
         )
     if read_only and 0 < there < VERSION:
-        raise StoreError(
-            f"{path} has schema {there}, this spanreel reads {VERSION}, and the store cannot be written to migrate it: "
-            "make it writable once, or open it with the spanreel that wrote it"
+        raise OlderStoreError(
+            f"{path} has schema {there}, this spanreel reads {VERSION}: `spanreel list` migrates it where it can be "
+            "written; else make it writable once, or open it with the spanreel that wrote it"
         )
 
 
