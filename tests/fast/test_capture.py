@@ -534,3 +534,18 @@ def test_strings_known_to_be_clean_are_told_by_identity_and_only_those() -> None
         assert secret.encode() not in capturer.value([text, text + secret])
         assert capturer.value([text]) == orjson.dumps([text])
     assert len(capturer._clean) <= 513
+
+
+def test_json_that_is_too_long_is_not_searched_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[int] = []
+
+    def noted(_redactor: Redactor, text: str) -> bool:
+        searched.append(len(text))
+        return False
+
+    monkeypatch.setattr(Redactor, "hides_inside", noted)
+    capturer = Capturer(redactor=Redactor(), losses=lambda _reason: None, limit=10_000)
+    text = '{"a": "' + "x" * 50_000_000 + '"}'
+    assert len(capturer.value({"text": text})) < 12_000
+    assert len(capturer.value([text])) < 12_000
+    assert max(searched, default=0) < 100_000

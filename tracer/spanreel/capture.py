@@ -190,7 +190,7 @@ class Capturer:
                                         continue
                                     fresh.append(item)
                                 found = length
-                                if item[0] in "{[" and self._hides_inside(item):
+                                if item[0] in "{[" and (room < 0 or self._hides_inside(item)):
                                     return _ODD
                         elif kind is int or kind is bool or item is None:
                             pass
@@ -223,7 +223,7 @@ class Capturer:
                                         continue
                                     fresh.append(item)
                                 found = length
-                                if item[0] in "{[" and self._hides_inside(item):
+                                if item[0] in "{[" and (room < 0 or self._hides_inside(item)):
                                     return _ODD
                         elif kind is int or kind is bool or item is None:
                             pass
