@@ -103,7 +103,8 @@ def test_django_streaming(recording: Recording) -> None:
 
     response = answer()
     assert not recording.one("answer").ended
-    assert b"".join(response.streaming_content) == b"012"
+    content: Any = response.streaming_content
+    assert b"".join(content) == b"012"
     response.close()
     assert recording.one("answer").output == "012"
 

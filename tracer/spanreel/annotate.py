@@ -10,7 +10,7 @@ import hashlib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, overload
 
 import orjson
 
@@ -73,30 +73,32 @@ class Scope:
     def __call__(self, function: F) -> F:
         """Decorate: each call of `function` runs inside a scope of its own."""
         attributes = self._attributes
-        wrapped: Any
+        result: Any
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
-            async def wrapped(*args: Any, **kwargs: Any) -> Any:
+            async def awaiting(*args: Any, **kwargs: Any) -> Any:
                 with Scope(attributes):
                     return await function(*args, **kwargs)
 
+            result = awaiting
         elif inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             driver: Any = streams.drive if inspect.isgeneratorfunction(function) else streams.drive_async
 
             @functools.wraps(function)
-            def wrapped(*args: Any, **kwargs: Any) -> Any:
+            def yielding(*args: Any, **kwargs: Any) -> Any:
                 return driver(lambda: _Inheriting(Scope(attributes)), function(*args, **kwargs))
 
+            result = yielding
         else:
 
             @functools.wraps(function)
-            def wrapped(*args: Any, **kwargs: Any) -> Any:
+            def calling(*args: Any, **kwargs: Any) -> Any:
                 with Scope(attributes):
                     return function(*args, **kwargs)
 
-        result: F = wrapped
-        return result
+            result = calling
+        return cast("F", result)
 
 
 class _Inheriting(streams.Silent):

@@ -146,9 +146,7 @@ def _write_offsets(
     append(con, "store.segment_offset", [(*key, position) for key, position in moved.items()])
 
 
-def _process_rows(
-    con: duckdb.DuckDBPyConnection, told: dict[str, dict[str, Any]]
-) -> list[tuple[Any, ...]]:
+def _process_rows(con: duckdb.DuckDBPyConnection, told: dict[str, dict[str, Any]]) -> list[tuple[Any, ...]]:
     """Rows of processes that the file does not have yet: every segment begins with the record of its process."""
     if not told:
         return []
