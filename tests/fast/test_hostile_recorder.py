@@ -197,3 +197,38 @@ def test_a_journal_serves_the_recorder_of_the_settings_in_force(recording: Recor
     recorder.journal.attend()
     counts = [orjson.loads(cells[2])["count"] for cells in records(recording.store) if cells[0] == b"loss"]
     assert counts == [1, 4]
+
+
+FORK_IN_UPKEEP = """
+import importlib, sys
+from pathlib import Path
+
+Path("slowly.py").write_text("import time; time.sleep(0.1); done = True")
+sys.path.insert(0, "")
+work(0)
+from spanreel import recorder
+
+journal = recorder.active().journal
+importing = threading.Event()
+
+def attend():
+    importing.set()
+    import slowly
+
+journal._attend_hook = attend
+importing.wait()
+pid = os.fork()
+if not pid:
+    signal.alarm(5)
+    import slowly
+    work(slowly.done)
+    os._exit(0)
+print(os.waitpid(pid, 0)[1])
+"""
+
+
+@pytest.mark.crash
+def test_a_fork_waits_for_what_the_journals_thread_imports(tmp_path: Path) -> None:
+    done = run(tmp_path / "s", FORK_IN_UPKEEP)
+    assert (done.stderr, done.stdout) == ("", "0\n")
+    assert [span.output for span in spans(tmp_path / "s")] == [0, True]

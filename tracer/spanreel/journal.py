@@ -34,6 +34,8 @@ QUEUE_BYTES: Final = 8 << 20
 """Records held in memory while nothing can be written."""
 RETRY_NS: Final = 250_000_000
 ATTEND_S: Final = 0.5
+FORK_PATIENCE_S: Final = 0.2
+"""How long a fork waits for a round of upkeep to end (it takes some milliseconds, but a disk may hang)."""
 
 
 def _refuse(_record: bytes) -> int:
@@ -214,7 +216,8 @@ class Journal:
     def _attend(self) -> None:
         while not self._closed:
             try:
-                self.attend()
+                with _fork.upkeep:
+                    self.attend()
             except Exception as error:
                 guard.count_loss(f"internal:journal.attend:{type(error).__name__}", 1)
             time.sleep(ATTEND_S)
@@ -283,3 +286,34 @@ class Journal:
             if segment is not None:
                 segment.abandon()
         self._release_owner()
+
+
+class _Fork:
+    """Keeps a fork out of the rounds of upkeep.
+
+    What that thread is importing or has locked at that moment would be so for ever in the child, which has a
+    copy of everything but the thread: the child would hang at its next import of the same module.
+    """
+
+    def __init__(self) -> None:
+        self.in_child()
+
+    def in_child(self) -> None:
+        """Begin anew: the lock may be held by a thread that is not here."""
+        self.upkeep = threading.Lock()
+        self._here = threading.local()
+
+    def before(self) -> None:
+        """Wait for the round that is under way."""
+        self._here.held = self.upkeep.acquire(timeout=FORK_PATIENCE_S)
+
+    def after(self) -> None:
+        """Let the next round begin."""
+        if self._here.held:
+            self.upkeep.release()
+
+
+_fork = _Fork()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_fork.before, after_in_parent=_fork.after, after_in_child=_fork.in_child)
