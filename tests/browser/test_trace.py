@@ -91,7 +91,9 @@ def test_a_failed_trace_opens_where_its_failure_began(view: Watched) -> None:
     page = view.go(f"/trace?trace={trace}")
     page.wait_for_selector("[data-testid=span-detail][data-state=ready]")
     assert page.locator(SELECTED).get_attribute("data-span-id") == span_id(3, trace)
-    assert "in chat gpt-4.1" in page.locator("[data-story='what is wrong']").inner_text()
+    assert (
+        page.locator("[data-story='what is wrong']").inner_text().startswith("What is wrong in chat gpt-4.1")
+    )
     page.set_viewport_size({"width": 420, "height": 900})
     page.wait_for_timeout(300)
     left = page.locator("[data-story='what is wrong']").bounding_box()

@@ -98,6 +98,16 @@ def test_traces_are_named_in_every_way(run: Run, word: str, number: int) -> None
     assert json.loads(out)["trace_id"] == ids(number)[0]
 
 
+def test_an_interrupted_trace_took_at_least_what_was_seen(store: Path, run: Run) -> None:
+    writer = Writer(store)
+    trace, root = ids(9)
+    writer.start(trace, root, at=T0 + 9000 * MS, name="cut short")
+    writer.start(trace, ids(901)[1], root, at=T0 + 9250 * MS, kind="tool", name="lookup")
+    writer.die()
+    assert ">250 ms" in run("list")[1].splitlines()[1]
+    assert run("show", "last")[1].splitlines()[1].startswith("interrupted  >250 ms  2 spans")
+
+
 def test_show_tells_a_call_without_usage_from_one_without_a_price(store: Path, run: Run) -> None:
     writer = Writer(store)
     trace, root = ids(9)

@@ -107,7 +107,7 @@ def _cells(row: TraceRow) -> tuple[str, ...]:
         row.trace_id[:12],
         terminal.one_line(row.name, _NAME_WIDTH),
         _status(row),
-        terminal.duration(row.duration_ms),
+        how_long(row),
         terminal.count(row.span_count),
         terminal.count(row.llm_calls),
         terminal.count(row.input_tokens),
@@ -115,6 +115,12 @@ def _cells(row: TraceRow) -> tuple[str, ...]:
         _cost(row),
         terminal.one_line(_about(row), 60),
     )
+
+
+def how_long(row: TraceRow) -> str:
+    """The duration; of an interrupted trace the least it took, for its end was not seen."""
+    least = ">" if row.state == "interrupted" and row.duration_ms else ""
+    return least + terminal.duration(row.duration_ms)
 
 
 def _status(row: TraceRow) -> str:

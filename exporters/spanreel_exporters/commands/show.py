@@ -12,6 +12,7 @@ from typing import Any
 
 from spanreel import terminal
 from spanreel.command import Command, add_json, store_path
+from spanreel_exporters.commands.listing import how_long
 from spanreel_exporters.duckdb.reader import DuckReader
 from spanreel_exporters.duckdb.results import SpanDetail, SpanRow, Trace
 
@@ -110,7 +111,7 @@ def _print(out: terminal.Terminal, trace: Trace, details: dict[str, SpanDetail])
     out.line(f"{out.paint(terminal.one_line(row.name, _NAME), 'bold')}  {row.trace_id}  {started}")
     facts = [
         row.state if row.state != "ended" else row.status,
-        terminal.duration(row.duration_ms),
+        how_long(row),
         f"{row.span_count:,} spans",
         f"{row.llm_calls:,} LLM calls",
     ]

@@ -168,10 +168,11 @@ function dress(node, row, slowest) {
   fill(errors, row.error_count ? h(`span.sr-count${failed ? "" : ".sr-caught"}`, { title: `${plural(row.error_count, "span")} failed${failed ? "" : ", caught on the way"}` + (row.worst_error ? `\n${row.worst_error}` : "") }, count(row.error_count)) : null);
 }
 
-/** How long: so far while it runs, unknown where its end was never seen. @param {any} row */
+/** How long: so far while it runs, at least until what was seen last where its end was not, unknown where nothing was. @param {any} row */
 function length(row) {
   if (row.state === "running") return duration(Math.max(Date.now() - row.started_ms, 0));
-  return row.state === "ended" || row.duration_ms > 0 ? duration(row.duration_ms) : duration(null);
+  if (row.state !== "ended" && !(row.duration_ms > 0)) return duration(null);
+  return (row.state === "interrupted" ? "\u2265 " : "") + duration(row.duration_ms);
 }
 
 /** @param {any} row */

@@ -20,7 +20,7 @@ export function drawHead(host, payload, model, hooks) {
       h("span.sr-id", { title: trace.trace_id }, trace.trace_id.slice(0, 8), copyButton(() => trace.trace_id, "Copy the trace id")),
       state(trace),
       h("div.sr-facts", null,
-        fact(duration(trace.state === "ended" ? trace.duration_ms : model.total), "", "Duration"),
+        fact((trace.state === "interrupted" ? "\u2265 " : "") + duration(trace.state === "ended" ? trace.duration_ms : model.total), "", trace.state === "interrupted" ? "Until the last that was recorded" : "Duration"),
         fact(count(trace.span_count), trace.span_count === 1 ? "span" : "spans"),
         fact(tokens == null ? null : count(tokens), "tokens", `${count(trace.input_tokens)} in, ${count(trace.output_tokens)} out`),
         trace.unpriced_calls > 0 && trace.cost_usd == null
@@ -51,9 +51,9 @@ function fact(value, unit, title) {
   return value == null ? null : h("span.sr-fact", { title: title ?? null }, h("b", null, value), unit ? ` ${unit}` : null);
 }
 
-/** @param {string} label @param {string} look @param {import("../dom.js").Child} text @param {number|null} at @param {{go: (place: number) => void}} hooks @param {import("../dom.js").Child} [more] */
-function card(label, look, text, at, hooks, more) {
-  const inside = [h("span.sr-card-label", null, label), h("span.sr-card-text", null, text), more];
+/** @param {string} label @param {string} look @param {import("../dom.js").Child} text @param {number|null} at @param {{go: (place: number) => void}} hooks @param {import("../dom.js").Child} [more] @param {string} [where] */
+function card(label, look, text, at, hooks, more, where = "") {
+  const inside = [h("span.sr-card-label", where ? { title: label + where } : null, label, where), h("span.sr-card-text", null, text), more];
   return at == null || at < 0
     ? h(`div.sr-card.${look}`, null, inside)
     : h(`button.sr-card.${look}`, { type: "button", "data-story": label.toLowerCase(), click: () => hooks.go(at) }, inside);
@@ -72,13 +72,13 @@ function answered(found, trace, hooks) {
 
 /** @param {any} found @param {any} trace @param {import("./model.js").Model} model @param {any} hooks */
 function wrong(found, trace, model, hooks) {
-  const others = found.at > 0 ? [`in ${model.name[found.at]}`] : [];
+  const others = [];
   if (found.errors > 1) others.push(`${count(found.errors)} errors in all`);
   if (found.interrupted) others.push(`${plural(found.interrupted, "span")} interrupted`);
   if (found.missing) others.push(`${plural(found.missing, "parent")} missing`);
   if (found.cut != null) others.push("an answer cut at its limit");
   const more = others.length ? h("span.sr-card-more", null, others.join(", ")) : null;
-  if (found.at != null) return card(found.fatal ? "What is wrong" : "Failed and caught", found.fatal ? "sr-wrong" : "sr-warned", found.text, found.at, hooks, more);
+  if (found.at != null) return card(found.fatal ? "What is wrong" : "Failed and caught", found.fatal ? "sr-wrong" : "sr-warned", found.text, found.at, hooks, more, found.at > 0 ? ` in ${model.name[found.at]}` : "");
   if (found.interrupted) return card("What is wrong", "sr-warned", "The process ended before the trace did", null, hooks, more);
   if (found.cut != null) return card("What is wrong", "sr-warned", "An answer was cut at its output limit", found.cut, hooks);
   if (found.missing) return card("What is wrong", "sr-warned", "Parts of this trace were not recorded", null, hooks, more);
