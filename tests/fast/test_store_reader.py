@@ -424,3 +424,27 @@ def test_previews_are_total_and_short(text: str, last: bool) -> None:
     for value in (text, orjson.dumps(text.encode("utf-8", "replace").decode()).decode()):
         found = preview(value, last=last)
         assert found is None or (len(found) <= LIMIT and "\n" not in found)
+
+
+def test_the_bodies_of_a_whole_trace_are_those_of_its_spans(tmp_path: Path) -> None:
+    writer = Writer(tmp_path)
+    trace, root = ids(1)
+    for number in range(2, 12):
+        _, span = ids(number)
+        writer.start(trace, span, root, given={"n": number}, attributes={"a": number})
+        documents = [{"id": str(rank), "content": f"{number}.{rank}"} for rank in range(number % 3)]
+        writer.end(
+            trace, span, output=None if number == 5 else "x", attributes={"spanreel.documents": documents}
+        )
+        if number == 7:
+            catch_up(tmp_path)
+    with DuckReader(tmp_path, catch_up=False) as reader:
+        found = reader.bodies(trace)
+        assert set(found) == {span.span_id for span in reader.trace(trace).spans}
+        for span_id, bodies in found.items():
+            detail = reader.span(trace, span_id)
+            assert (bodies.input, bodies.output, bodies.attributes, bodies.metadata, bodies.documents) == (
+                detail.input, detail.output, detail.attributes, detail.metadata, detail.documents,
+            )  # fmt: skip
+        with pytest.raises(QueryError):
+            reader.bodies("f" * 32)

@@ -14,7 +14,7 @@ from spanreel import terminal
 from spanreel.command import Command, add_json, store_path
 from spanreel_exporters.commands.listing import how_long
 from spanreel_exporters.duckdb.reader import DuckReader
-from spanreel_exporters.duckdb.results import SpanDetail, SpanRow, Trace
+from spanreel_exporters.duckdb.results import SpanBodies, SpanRow, Trace
 
 _COLOURS = {
     "llm": "magenta",
@@ -42,9 +42,7 @@ def _run(arguments: argparse.Namespace) -> int:
     with DuckReader(store_path(arguments)) as reader:
         trace = reader.trace(reader.resolve(arguments.trace))
         wanted = arguments.full or arguments.json
-        details = (
-            {span.span_id: reader.span(span.trace_id, span.span_id) for span in trace.spans} if wanted else {}
-        )
+        details = reader.bodies(trace.row.trace_id) if wanted else {}
         notices = list(reader.notices)
     out = terminal.Terminal()
     if arguments.json:
@@ -56,7 +54,7 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _as_json(trace: Trace, details: dict[str, SpanDetail]) -> dict[str, Any]:
+def _as_json(trace: Trace, details: dict[str, SpanBodies]) -> dict[str, Any]:
     spans = []
     for span in trace.spans:
         detail = details[span.span_id]
@@ -105,7 +103,7 @@ def _inside(item: Any) -> Iterable[Any]:
     return item if isinstance(item, list) else ()
 
 
-def _print(out: terminal.Terminal, trace: Trace, details: dict[str, SpanDetail]) -> None:
+def _print(out: terminal.Terminal, trace: Trace, details: dict[str, SpanBodies]) -> None:
     row = trace.row
     started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.start_ns / 1e9))
     out.line(f"{out.paint(terminal.one_line(row.name, _NAME), 'bold')}  {row.trace_id}  {started}")
@@ -168,7 +166,7 @@ def _print_span(out: terminal.Terminal, prefix: str, span: SpanRow, width: int) 
     out.line(line)
 
 
-def _print_bodies(out: terminal.Terminal, indent: str, detail: SpanDetail) -> None:
+def _print_bodies(out: terminal.Terminal, indent: str, detail: SpanBodies) -> None:
     for name, body in (("in", detail.input), ("out", detail.output)):
         if body is not None:
             out.line(f"{indent}  {out.paint(name, 'dim')}: {terminal.one_line(body, _BODY)}")

@@ -35,6 +35,7 @@ from spanreel_exporters.duckdb.results import (
     Hits,
     LossRow,
     ScoreRow,
+    SpanBodies,
     SpanDetail,
     SpanRow,
     Summary,
@@ -283,6 +284,20 @@ class DuckReader:
         scores, flags = self._marks(trace_id)
         return Trace(_trace_row(line), spans, scores, flags, self.missing_bytes)
 
+    def bodies(self, trace_id: str) -> dict[str, SpanBodies]:
+        """Span id -> bodies, attributes and documents of every span of a trace. Raises QueryError when there is none.
+
+        Two questions for the whole trace: asked span by span, a trace of thousands would keep ingest out for minutes.
+        """
+        bounds = self._bounds(trace_id)
+        found = {
+            row[0]: SpanBodies(row[1], row[2], row[3] or "{}", row[4])
+            for row in self._rows("trace_bodies", bounds)
+        }
+        for span_id, *cells in self._rows("trace_documents", bounds):
+            found[span_id].documents.append(DocumentRow(*cells))
+        return found
+
     def _marks(self, trace_id: str) -> tuple[list[ScoreRow], list[FlagRow]]:
         asked = {"trace_id": trace_id}
         scores = [ScoreRow(*row) for row in self._rows("trace_scores", asked)]
@@ -396,7 +411,7 @@ class DuckReader:
 
 
 _NAMES: Final = (
-    "list_traces", "count_traces", "list_found", "count_found", "find_trace", "one_trace", "trace_spans", "trace_scores", "trace_flags",
+    "list_traces", "count_traces", "list_found", "count_found", "find_trace", "one_trace", "trace_spans", "trace_bodies", "trace_documents", "trace_scores", "trace_flags",
     "span_body", "span_documents", "span_wire_summary", "span_wire_bytes", "facet_status", "facet_state",
     "facet_model", "facet_kind", "facet_name", "facet_service", "facet_environment", "facet_session",
     "resolve_last", "resolve_prefix", "summary_totals", "all_losses",

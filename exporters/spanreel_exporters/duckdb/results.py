@@ -231,6 +231,19 @@ class SpanDetail:
 
 
 @dataclass(frozen=True, slots=True)
+class SpanBodies:
+    """What one span of a trace said, got and found."""
+
+    input: str | None
+    """JSON text."""
+    output: str | None
+    attributes: str
+    """JSON text."""
+    metadata: str | None
+    documents: list[DocumentRow] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A body that holds the searched phrase."""
 
