@@ -409,3 +409,22 @@ def test_our_failure_stays_ours(recording: Recording, monkeypatch: pytest.Monkey
     monkeypatch.setattr(recorder, "begin", broken)
     assert module_level(1) == 3
     assert recording.losses()["internal:trace.open"] == 1
+
+
+def test_a_cancelled_call_is_abandoned_and_no_failure(recording: Recording) -> None:
+    @spanreel.trace(name="slow")
+    async def slow() -> None:
+        await asyncio.sleep(10)
+
+    async def leave() -> None:
+        task = asyncio.create_task(slow())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(leave())
+    seen = recording.one("slow")
+    assert seen.error is not None
+    assert (seen.status, seen.attributes["spanreel.state"]) == ("unset", "abandoned")
+    assert seen.error["type"] == "asyncio.exceptions.CancelledError"

@@ -13,6 +13,7 @@ import spanreel
 from spanreel.errors import QueryError, SpanreelError, StoreError
 from spanreel_exporters.duckdb import user_sql
 from spanreel_exporters.duckdb.ingest import catch_up
+from spanreel_exporters.duckdb.reader import DuckReader
 from spanreel_exporters.duckdb.user_sql import Rows, distinct
 
 
@@ -239,3 +240,16 @@ def test_the_recorders_store_is_the_default(recording: Recording) -> None:
     with spanreel.span("here"):
         pass
     assert spanreel.sql("SELECT name FROM spans") == [{"name": "here"}]
+
+
+def test_a_journal_too_long_for_one_look_is_taken_in_before_the_answer(
+    recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    defaults = DuckReader.__init__.__kwdefaults__
+    monkeypatch.setitem(defaults, "tail_bytes", 1 << 16)
+    write = spanreel.trace(name="w")(lambda text: len(text))
+    for number in range(3000):
+        write(f"{number} " * 40)
+    rows = spanreel.sql("SELECT count(*) AS n FROM spans", store=recording.store)
+    assert rows[0]["n"] == 3000
+    assert rows.notices == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
@@ -94,10 +95,14 @@ def sql(
     """Run read-only SQL over the views `spans`, `traces`, `documents`, `flags`, `scores`, `losses`.
 
     Returns Rows: a list of dicts with `.df()`, shown as a table in notebooks. Raises QueryError for SQL
-    that is refused or does not run, StoreError for a store that cannot be read.
+    that is refused or does not run, StoreError for a store that cannot be read. Warns where the answer may
+    lack something (also in `Rows.notices`).
     """
     from importlib.metadata import entry_points
 
     for entry in entry_points(group="spanreel.sql"):
-        return entry.load()(query, params, store)
+        rows = entry.load()(query, params, store)
+        for notice in rows.notices:
+            warnings.warn(notice, stacklevel=2)
+        return rows
     raise SpanreelError("no reader is installed; reinstall spanreel")

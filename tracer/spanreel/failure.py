@@ -34,6 +34,12 @@ def message(error: BaseException) -> str:
     return text
 
 
+def is_cancellation(error: BaseException) -> bool:
+    """Whether asyncio (or anyio, trio) has cancelled what raised this."""
+    kind = type(error)
+    return kind.__name__ in {"CancelledError", "Cancelled"} and not isinstance(error, Exception)
+
+
 def is_success(stop: SystemExit) -> bool:
     """Whether a program that ends with `stop` tells its caller that all went well: no code, or 0."""
     return stop.code is None or (isinstance(stop.code, int) and int(stop.code) == 0)

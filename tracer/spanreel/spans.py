@@ -277,15 +277,19 @@ class Span(otel.Span):
     def fail_with(self, error: BaseException) -> None:
         """Take type, message and stack of `error`; the span's status becomes error.
 
-        A `SystemExit` that reports success is the end of a program that went well, and no error.
+        A `SystemExit` that reports success is the end of a program that went well, and no error. Nor is a
+        cancellation (a reader who leaves, a task that lost its race): the span's state becomes abandoned.
         """
         with guard("span.fail"):
             if isinstance(error, SystemExit) and failure.is_success(error):
                 if self._status == b"unset":
                     self._status = b"ok"
                 return
-            self._status = b"error"
             self._error = self._recorder.capture_error(failure.describe(error))
+            if failure.is_cancellation(error):
+                self.set_attribute("spanreel.state", "abandoned")
+            else:
+                self._status = b"error"
 
     def mark_prompts(self, request: bytes) -> None:
         """Name the prompts (`spanreel.prompt`) whose rendered text stands in this JSON request."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_MS = 10_000
 """Longest run of one query: a reader holds the store's shared lock, and the ingester waits behind it."""
+CATCH_UP_S = 30.0
+"""Longest wait for a journal that no keeper has taken in and that is too long to be read as it is."""
 MEMORY_LIMIT = "512MB"
 ROW_LIMIT = 1_000_000
 RESULT_BYTES = 512 << 20
@@ -102,17 +104,28 @@ def sql(query: str, params: Parameters = None, store: str | os.PathLike[str] | N
     large) and StoreError (no store, newer, busy).
     """
     from spanreel.store import resolve
-    from spanreel_exporters.duckdb.reader import DuckReader, locked_down
+    from spanreel_exporters.duckdb.ingest import catch_up
 
     check(query)
     if store is None:
         from spanreel.recorder import settings
 
         store = settings().store
-    with DuckReader(resolve(None if store is None else Path(store))) as reader:
+    place = resolve(None if store is None else Path(store))
+    rows, missing = _ask(place, query, params)
+    if missing:  # an answer over half a journal is no answer: take the rest in, then ask again
+        catch_up(place, timeout=CATCH_UP_S)
+        rows, _ = _ask(place, query, params)
+    return rows
+
+
+def _ask(place: Path, query: str, params: Parameters) -> tuple[Rows, int]:
+    from spanreel_exporters.duckdb.reader import DuckReader, locked_down
+
+    with DuckReader(place) as reader:
         rows = run(locked_down(reader), query, params)
         rows.notices = list(reader.notices)
-        return rows
+        return rows, reader.missing_bytes
 
 
 def check(query: str) -> None:
