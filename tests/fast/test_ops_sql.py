@@ -245,7 +245,7 @@ def test_the_recorders_store_is_the_default(recording: Recording) -> None:
 def test_a_journal_too_long_for_one_look_is_taken_in_before_the_answer(
     recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    defaults = DuckReader.__init__.__kwdefaults__
+    defaults = DuckReader.__init__.__kwdefaults__ or {}
     monkeypatch.setitem(defaults, "tail_bytes", 1 << 16)
     write = spanreel.trace(name="w")(lambda text: len(text))
     for number in range(3000):
