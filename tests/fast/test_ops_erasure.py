@@ -214,6 +214,27 @@ def test_text_is_found_however_it_is_escaped(store: Path, text: str) -> None:
     assert erasure.forget(store, Selector("text", text)).traces == (gone,)
 
 
+@pytest.mark.parametrize("upper", [False, True])
+@pytest.mark.parametrize("levels", [1, 2, 3])
+def test_a_name_is_found_in_json_inside_json_with_escaped_letters(
+    tmp_path: Path, levels: int, upper: bool
+) -> None:
+    """What a tool answers is often `json.dumps` of something, and stands as text in a message."""
+    store, writer = tmp_path / "s", Writer(tmp_path / "s")
+    trace, span = ids(1)
+    said: str = "of Zo\u00eb \u017dkova"
+    for _ in range(levels):
+        said = json.dumps(said)
+    said = said.replace("\\u00eb", "\\u00EB").replace("\\u017d", "\\u017D") if upper else said
+    writer.start(trace, span, name="tool")
+    writer.raw(
+        b"end\t1\t%s\t%s\t%d\tok\t\t%s\t\t\n" % (trace.encode(), span.encode(), T0 + MS, said.encode())
+    )
+    assert erasure.forget(store, Selector("text", "Zo\u00eb \u017dkova"), dry_run=True).traces == (trace,)
+    assert erasure.forget(store, Selector("text", "Zo\u00eb \u017dkova")).traces == (trace,)
+    assert not [path for path in store.rglob("*") if path.is_file() and b"kova" in path.read_bytes()]
+
+
 def test_text_is_found_where_it_runs_out_of_what_the_bodies_hold(store: Path) -> None:
     """Provider bytes are kept as references into the bodies: this text stands whole in neither."""
     gone = plant(Writer(store), 1, "harmless")

@@ -11,6 +11,7 @@ import getpass
 import hashlib
 import json
 import platform
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     import duckdb
 
 LOG_NAME: Final = "keeper.log"
+_NESTED: Final = 3
+"""Levels of JSON inside JSON in which a text is looked for: a tool's answer in a message in provider bytes."""
+_ESCAPE: Final = re.compile(r"\\u([0-9a-f]{4})")
 _ATTRIBUTE: Final = {"session": "session.id", "user": "user.id"}
 
 
@@ -142,12 +146,9 @@ def _in_database(store: Path, selector: Selector, *, dry_run: bool) -> tuple[tup
 
 def _select(con: duckdb.DuckDBPyConnection, selector: Selector) -> None:
     if selector.kind == "text":
-        values = {
-            "value": selector.value,
-            "json": _in_json(selector.value),
-            "hex": selector.value.encode().hex().upper(),
-        }
-        con.execute(sql("ops_doom_text"), values)
+        needles = _written(selector.value)
+        hexadecimal = [needle.encode().hex().upper() for needle in needles]
+        con.execute(sql("ops_doom_text"), {"needles": needles, "hex": hexadecimal})
         ingest.append(con, "memory.main.doomed", [(trace,) for trace in _in_packed_wire(con, selector.value)])
         return
     con.execute(sql(f"ops_doom_{selector.kind}"), {"value": selector.value})
@@ -162,7 +163,7 @@ def _select(con: duckdb.DuckDBPyConnection, selector: Selector) -> None:
 
 def _in_packed_wire(con: duckdb.DuckDBPyConnection, text: str) -> set[str]:
     """Traces whose provider bytes hold the text only once their references into the bodies are resolved."""
-    needles = (text, _in_json(text))
+    needles = _written(text)
     found: set[str] = set()
     cursor = con.execute(sql("ops_packed_wire"))
     while rows := cursor.fetchmany(500):
@@ -173,8 +174,18 @@ def _in_packed_wire(con: duckdb.DuckDBPyConnection, text: str) -> set[str]:
     return found
 
 
-def _in_json(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)[1:-1]
+def _written(text: str) -> list[str]:
+    """The ways in which a text may stand in a recording: as typed, in JSON, in JSON inside JSON.
+
+    Each with letters beyond ASCII as they are or as escapes, whose hexadecimal digits may be of either case.
+    """
+    found = {text}
+    for _level in range(_NESTED):
+        found |= {
+            json.dumps(one, ensure_ascii=ascii_only)[1:-1] for one in found for ascii_only in (False, True)
+        }
+    found |= {_ESCAPE.sub(lambda escape: "\\u" + escape[1].upper(), one) for one in found}
+    return sorted(found)
 
 
 def _has_attribute(line: str, selector: Selector) -> bool:
@@ -190,9 +201,7 @@ def _has_attribute(line: str, selector: Selector) -> bool:
 def _line_matcher(selector: Selector, traces: frozenset[str]) -> Callable[[Line], bool]:
     needles = []
     if selector.kind == "text":
-        # as typed, as the recorder writes it, and as JSON inside JSON (provider bytes)
-        once = _in_json(selector.value)
-        needles = sorted({selector.value.encode(), once.encode(), _in_json(once).encode()})
+        needles = [needle.encode() for needle in _written(selector.value)]
 
     def matches(line: Line) -> bool:
         trace = line.trace_id()
