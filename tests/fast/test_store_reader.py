@@ -413,10 +413,57 @@ def message(role: str, *parts: dict[str, object]) -> dict[str, object]:
         (None, None),
         ({"a": 1, "b": 2}, '{"a":1,"b":2}'),
         (7, "7"),
+        (True, "true"),
+        ({}, ""),
+        ([], ""),
+        ({"qs": ["a", "b", "c"]}, "a, b, c"),
+        ({"weights": [1, 2.5, 3]}, "1, 2.5, 3"),
+        ({"x": 1}, "1"),
     ],
 )
 def test_previews(value: object, expected: str | None) -> None:
     assert preview(orjson.dumps(value).decode(), last=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"x": 1}, '{"x":1}'),
+        ({"answer": 1}, "1"),
+        ({"topic": "cats"}, "cats"),
+        ({"found": [{"id": 1}]}, '{"found":[{"id":1}]}'),
+        (["a", "b"], "a, b"),
+    ],
+)
+def test_previews_of_answers(value: object, expected: str) -> None:
+    assert preview(orjson.dumps(value).decode(), last=True, answer=True) == expected
+
+
+@pytest.mark.parametrize("where", ["tail", "file"])
+def test_a_root_that_says_nothing_is_told_by_its_model_calls(tmp_path: Path, where: str) -> None:
+    writer = Writer(tmp_path)
+    for number, root in enumerate(({}, {"given": {}}, {"given": {"question": "own?"}})):
+        trace, top = ids(0xC0 + number)
+        writer.start(trace, top, name="request", at=T0 + number * S, **root)
+        for call in (1, 2):
+            span = ids(0xC00 + number * 16 + call)[1]
+            given = [message("user", {"type": "text", "content": f"question {call}"})]
+            said = [message("assistant", {"type": "text", "content": f"answer {call}"})]
+            at = T0 + number * S + call * MS
+            writer.start(trace, span, top, kind="llm", name="chat", given=given, at=at)
+            writer.end(trace, span, at=at + MS, output=said)
+        failed = number == 2
+        writer.end(trace, top, at=T0 + number * S + 9 * MS, status="error" if failed else "ok")
+    if where == "file":
+        catch_up(tmp_path)
+    with read(tmp_path) as reader:
+        rows = reader.traces().rows[::-1]
+        assert [(row.input_preview, row.output_preview) for row in rows] == [
+            ("question 1", "answer 2"),
+            ("", "answer 2"),
+            ("own?", None),
+        ]
+        assert [reader.trace(row.trace_id).row for row in rows] == rows
 
 
 @given(st.text(), st.booleans())

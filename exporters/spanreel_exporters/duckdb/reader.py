@@ -22,7 +22,7 @@ import orjson
 
 from spanreel.errors import NewerStoreError, OlderStoreError, QueryError, StoreError
 from spanreel.store import DATABASE, JOURNAL
-from spanreel_exporters.duckdb import locks, search
+from spanreel_exporters.duckdb import locks, search, told_by_calls
 from spanreel_exporters.duckdb.connection import explained_reading
 from spanreel_exporters.duckdb.ingest import ingest_once, migrate
 from spanreel_exporters.duckdb.live import TAIL_BYTES, Live, open_live
@@ -235,13 +235,19 @@ class DuckReader:
         rows = self._rows("list_found" if text else "list_traces", page)
         total = self._rows("count_found" if text else "count_traces", filters)
         return TracePage(
-            rows=[_trace_row(row) for row in rows],
+            rows=self._told(rows),
             total=int(total[0][0]),
             total_is_exact=exact and not self.missing_bytes,
             limit=limit,
             offset=offset,
             missing_bytes=self.missing_bytes,
         )
+
+    def _told(self, rows: list[tuple[Any, ...]]) -> list[TraceRow]:
+        """Lines of `list_traces`, those whose root says nothing told by their model calls."""
+        with explained_reading(self.store):
+            bounds = {row[0]: (row[1], row[2]) for row in rows}
+            return told_by_calls.complete(self._open.con, [_trace_row(row) for row in rows], bounds)
 
     def _find_text(self, text: str) -> bool:
         """Fill the table of traces that hold `text`; whether all bodies were looked at."""
@@ -282,7 +288,7 @@ class DuckReader:
         line = self._rows("one_trace", bounds)[0]
         spans = [SpanRow(*row) for row in self._rows("trace_spans", bounds)]
         scores, flags = self._marks(trace_id)
-        return Trace(_trace_row(line), spans, scores, flags, self.missing_bytes)
+        return Trace(self._told([line])[0], spans, scores, flags, self.missing_bytes)
 
     def bodies(self, trace_id: str) -> dict[str, SpanBodies]:
         """Span id -> bodies, attributes and documents of every span of a trace. Raises QueryError when there is none.

@@ -55,7 +55,7 @@ def add_span(rows: Rows, seq: int, raw: RawSpan, canonical: Canonical, duplicate
         len(documents) or None, process.get("procid"),
     ))  # fmt: skip
     if (raw.parent_id is None or raw.foreign_parent) and (given or answered):
-        rows.previews.append((seq, preview(given, last=True), preview(answered, last=True)))
+        rows.previews.append((seq, preview(given, last=True), preview(answered, last=True, answer=True)))
     if given is not None or answered is not None:
         rows.bodies.append((seq, given, answered))
     for document in documents:
