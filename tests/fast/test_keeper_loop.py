@@ -159,6 +159,18 @@ def test_too_much_memory_ends_the_loop(store: Path) -> None:
     assert make(store, Time(), rss_cap=1 << 20).run() == "memory"
 
 
+def test_work_may_take_more_memory_than_rest(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A burst takes a keeper over its cap; ending then would leave the burst in the journal."""
+    time, writer = Time(), Writer(store)
+    for number in range(1, 200):
+        writer.start(*ids(number), given="x" * 1000)
+        writer.end(*ids(number))
+    monkeypatch.setattr(keepers, "resident_bytes", lambda: 150)
+    assert make(store, time, rss_cap=100).run() == "memory"
+    assert spans(store) == 199
+    writer.die()
+
+
 def test_resident_memory_is_measured() -> None:
     assert 1 << 20 < keepers.resident_bytes() < 1 << 34
 

@@ -28,7 +28,9 @@ from spanreel.version import __version__
 from spanreel_exporters.duckdb.watch import JournalWatch
 
 RSS_CAP: Final = 128 << 20
-"""Bytes of resident memory; above it the keeper replaces itself by a fresh one."""
+"""Bytes of resident memory; above it an idle keeper replaces itself by a fresh one."""
+AT_WORK: Final = 2
+"""Times RSS_CAP that a keeper with a backlog may use: one step of ingest takes it to some 160 MB."""
 BUSY_S: Final = 1.0
 IDLE_S: Final = 1.0
 LINGER_S: Final = 10.0
@@ -144,7 +146,8 @@ class Keeper:
             return "stopped"
         if _identity(self._store) != self._identity or not (self._store / JOURNAL).is_dir():
             return "gone"
-        return "memory" if resident_bytes() > self._rss_cap else ""
+        cap = self._rss_cap if self._pause >= IDLE_S else AT_WORK * self._rss_cap
+        return "memory" if resident_bytes() > cap else ""
 
     def _advance(self) -> bool:
         """Ingest once and set the next pause; return whether something is still to be done."""
@@ -322,7 +325,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         restarts = arguments.restarts + 1 if time.monotonic() - started < 30 else 0
         if restarts <= RESTARTS:
             _again(store, lock, restarts)
-        log.write(f"ended: more than {RSS_CAP >> 20} MiB of memory in use after {restarts - 1} fresh starts")
+        log.write(
+            f"ended: more than {AT_WORK * RSS_CAP >> 20} MiB of memory in use after {restarts - 1} fresh starts"
+        )
     return 0
 
 
