@@ -117,6 +117,10 @@ def test_the_head_tells_the_story_and_jumps(view: Watched) -> None:
 def test_a_model_call_shows_conversation_calls_with_results_and_usage(view: Watched) -> None:
     opened(view, 12)
     detail = view.page.locator("[data-testid=span-detail]")
+    headings = detail.locator("h3").all_inner_texts()
+    assert headings[:2] == ["Answer", "Conversation"], "the answer of this very call comes first"
+    assert "Hello, I bought the annual plan." not in detail.inner_text()
+    detail.get_by_role("button", name="4 earlier messages").click()
     text = detail.inner_text()
     assert text.index("system") < text.index("Hello, I bought the annual plan.")
     call = detail.locator(".sr-call")

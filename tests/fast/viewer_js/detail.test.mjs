@@ -27,10 +27,16 @@ test("results stand beside their calls, and unknown results stay", () => {
   assert.equal(list[1].parts[0].type, "result");
 });
 
-test("long histories fold in the middle", () => {
-  const talk = (n) => Array.from({ length: n }, (_, i) => ({ role: i ? "user" : "system", name: "", parts: [], finish: "" }));
-  assert.equal(foldedRange(talk(7)), null);
-  assert.deepEqual(foldedRange(talk(12)), { from: 1, to: 8 });
+test("history folds up to what the user said last", () => {
+  const part = (type) => ({ type, text: "", result: "" });
+  const talk = (...roles) => roles.map((role) => ({ role, name: "", parts: [part(role === "result" ? "result" : "text")], finish: "" }));
+  assert.equal(foldedRange(talk("system", "user")), null);
+  assert.equal(foldedRange(talk("system", "user", "assistant", "tool")), null);
+  assert.deepEqual(foldedRange(talk("system", "user", "assistant", "user")), { from: 1, to: 3 });
+  assert.deepEqual(foldedRange(talk("user", "assistant", "user", "assistant", "tool")), { from: 0, to: 2 });
+  const results = talk("user", "assistant", "assistant").concat([{ role: "user", name: "", parts: [part("result")], finish: "" }]);
+  assert.equal(foldedRange(results), null, "a tool's result in the user's name is not the user");
+  assert.deepEqual(foldedRange(talk(...Array(9).fill("assistant"))), { from: 0, to: 5 });
 });
 
 test("base64 is told from words", () => {

@@ -33,19 +33,32 @@ function problem({ span, error }) {
     stack ? disclosure(`Stack trace, ${plural(lines, "line")}`, () => h("pre.sr-stack", { tabIndex: 0 }, stack), lines <= 14) : null);
 }
 
-/** @param {any} body @param {Links} links */
+/** What went in and what came out; of a model call the answer first, since the input repeats what came before. @param {any} body @param {Links} links */
 function inputOutput(body, links) {
   const { span } = body;
-  const input = parse(body.input);
   const output = parse(body.output);
+  const given = inputs(body);
+  const said = outputs(body, output, links);
+  return span.kind === "llm" || isConversation(output.value) ? [...said, ...given] : [...given, ...said];
+}
+
+/** @param {any} body */
+function inputs(body) {
+  const input = parse(body.input);
+  if (isConversation(input.value)) return [section("Conversation", { note: plural(input.value.length, "message"), copy: () => body.input }, conversation(input.value))];
+  if (body.input == null) return [];
+  return [section(body.span.kind === "tool" ? "Arguments" : "Input", { copy: () => copied(input) }, plain(input))];
+}
+
+/** @param {any} body @param {{ok: boolean, value: any}} output @param {Links} links */
+function outputs(body, output, links) {
+  const { span } = body;
   const out = [];
-  if (isConversation(input.value)) out.push(section("Conversation", { note: plural(input.value.length, "message"), copy: () => body.input }, conversation(input.value)));
-  else if (body.input != null) out.push(section(span.kind === "tool" ? "Arguments" : "Input", { copy: () => copied(input) }, plain(input)));
-  if (isConversation(output.value)) out.push(section("Answer", { note: FINISH[span.finish_reason] ?? null, copy: () => body.output }, conversation(output.value, { output: true, links })));
-  else if (body.documents?.length) out.push(section("Documents", { note: plural(body.documents.length, "document") }, documents(body.documents)));
+  const found = body.documents?.length ? section("Documents", { note: plural(body.documents.length, "document") }, documents(body.documents)) : null;
+  if (isConversation(output.value)) out.push(section("Answer", { note: FINISH[span.finish_reason] ?? null, copy: () => body.output }, conversation(output.value, { output: true, links })), found);
+  else if (found) out.push(found);
   else if (body.output != null) out.push(section(span.kind === "tool" ? "Result" : "Output", { copy: () => copied(output) }, plain(output)));
-  if (body.documents?.length && isConversation(output.value)) out.push(section("Documents", { note: plural(body.documents.length, "document") }, documents(body.documents)));
-  if (body.input == null && body.output == null && !body.documents?.length) out.push(absent(span));
+  if (body.input == null && body.output == null && !found) out.push(absent(span));
   else if (body.output == null && span.state === "running") out.push(section("Output", {}, h("p.sr-quiet", null, "Still running: the output comes when the span ends.")));
   else if (body.output == null && span.state === "interrupted") out.push(section("Output", {}, h("p.sr-quiet", null, "The process ended before this span did; there is no output.")));
   return out;

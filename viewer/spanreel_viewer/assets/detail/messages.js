@@ -90,9 +90,10 @@ export function paired(list) {
   return out;
 }
 
-/** Which messages of a long history are folded: all but the first instructions and the last four. @param {Message[]} list @returns {{from: number, to: number}|null} */
+/** Which messages are folded: the history between the first instructions and the last thing the user said. @param {Message[]} list @returns {{from: number, to: number}|null} */
 export function foldedRange(list) {
   const from = list[0]?.role === "system" || list[0]?.role === "developer" ? 1 : 0;
-  const to = list.length - 4;
-  return to - from >= 3 ? { from, to } : null;
+  const asked = list.findLastIndex((message) => message.role === "user" && message.parts.some((part) => part.type !== "result"));
+  const to = asked < 0 ? list.length - 4 : asked;
+  return to - from >= 2 ? { from, to } : null;
 }
