@@ -106,6 +106,7 @@ class Keeper:
         self._watch = JournalWatch(store)
         self._identity = _identity(store)
         self._stopping = False
+        self._resting = False
         self._pause = BUSY_S
 
     def stop(self) -> None:
@@ -121,7 +122,8 @@ class Keeper:
             reason = self._reason_to_end()
             if reason:
                 return reason
-            if unsettled or self._watch.changed():
+            self._resting = not (unsettled or self._watch.changed())
+            if not self._resting:
                 try:
                     unsettled = self._advance()
                 except NewerStoreError as error:
@@ -146,7 +148,7 @@ class Keeper:
             return "stopped"
         if _identity(self._store) != self._identity or not (self._store / JOURNAL).is_dir():
             return "gone"
-        cap = self._rss_cap if self._pause >= IDLE_S else AT_WORK * self._rss_cap
+        cap = self._rss_cap if self._resting else AT_WORK * self._rss_cap
         return "memory" if resident_bytes() > cap else ""
 
     def _advance(self) -> bool:
