@@ -191,3 +191,12 @@ def test_a_value_nested_very_deeply_does_not_cost_the_page(depth: int, ends: tup
     columns = {"parent": [-1], "flags": [0], "wait": [1], "end": [1], "kind": [0]}
     table = {"columns": columns, "kinds": ["chain"], "errors": {}}
     assert story.tell(table, lambda _place: (deep, deep))["wrong"]["errors"] == 0
+
+
+def test_an_address_that_names_a_trace_leads_to_it(client: TestClient) -> None:
+    answer = client.get("/?trace=ab12&span=0f&q=x", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (302, "/trace?trace=ab12&span=0f")
+    odd = client.get("/?trace=//evil.example/%0d%0aX:%20y", follow_redirects=False)
+    assert odd.headers["location"] == "/trace?trace=%2F%2Fevil.example%2F%0D%0AX%3A+y"
+    for plain in ("/?q=x", "/?trace=", "/trace?trace=ab12"):
+        assert client.get(plain, follow_redirects=False).status_code == 200

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
 import orjson
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -168,6 +169,10 @@ def _theme(_request: Request) -> Response:
 
 
 def _page(request: Request) -> Response:
+    """The page; an address that names a trace leads to it also without the path."""
+    named = {name: request.query_params[name] for name in ("trace", "span") if name in request.query_params}
+    if request.url.path == "/" and named.get("trace"):
+        return RedirectResponse(f"/trace?{urlencode(named)}", 302, {"cache-control": "no-store"})
     return HTMLResponse(
         shell.page(request.url.path, request.url.query), headers={"cache-control": "no-store"}
     )
