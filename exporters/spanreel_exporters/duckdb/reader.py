@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 import orjson
 
 from spanreel.errors import NewerStoreError, OlderStoreError, QueryError, StoreError
+from spanreel.keeper_start import is_running
 from spanreel.store import DATABASE, JOURNAL
 from spanreel_exporters.duckdb import locks, search, told_by_calls
 from spanreel_exporters.duckdb.connection import explained_reading
@@ -138,7 +139,7 @@ class DuckReader:
     def __enter__(self) -> Self:
         if not self.store.is_dir():
             raise StoreError(f"there is no store at {self.store}")
-        if self._catch_up:
+        if self._catch_up and not is_running(self.store):  # a keeper is at it; its tail is read all the same
             self._ingest()
         try:
             self._attach()
