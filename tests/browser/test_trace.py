@@ -223,3 +223,10 @@ def test_ten_thousand_spans_open_and_move(view: Watched) -> None:
     page.keyboard.press("f")
     page.keyboard.press("0")
     assert page.locator(SELECTED).count() == 1
+
+
+def test_an_interrupted_trace_leads_to_where_it_stopped(view: Watched) -> None:
+    view.go("/trace?trace=b0b0")
+    view.page.locator(".sr-warned").click()
+    view.page.wait_for_selector(f"{SELECTED}:has-text('chat gpt-4.1')")
+    assert "in chat gpt-4.1" in view.page.locator(".sr-warned").inner_text()

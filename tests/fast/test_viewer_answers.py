@@ -65,6 +65,9 @@ def test_unfinished_and_broken_runs_are_marked(store: fixture.Store) -> None:
     assert [bits & payload.RUNNING for bits in running["flags"]] == [payload.RUNNING, 0, 0, payload.RUNNING]
     assert running["end"][0] is None
     broken = told(store, "b0b0")["spans"]["columns"]
+    stopped = told(store, "b0b0")["story"]["wrong"]["stopped"]
+    assert broken["flags"][stopped] & payload.INTERRUPTED
+    assert broken["depth"][stopped] == 1, "the call in which the process ended, not the root around it"
     assert broken["flags"][0] == payload.INTERRUPTED | payload.FOREIGN_PARENT
     assert broken["flags"][2] == payload.MISSING_PARENT
     assert broken["end"][0] is not None

@@ -172,6 +172,7 @@ def _wrong(columns: Mapping[str, list[Any]], errors: Mapping[int, str]) -> dict[
         "errors": len(causes),
         "running": sum(1 for bits in flags if bits & payload.RUNNING),
         "interrupted": sum(1 for bits in flags if bits & payload.INTERRUPTED),
+        "stopped": _stopped(flags, parent),
         "cut": next((place for place, bits in enumerate(flags) if bits & payload.TRUNCATED), None),
         "missing": sum(1 for bits in flags if bits & payload.MISSING_PARENT),
     }
@@ -181,6 +182,13 @@ def _wrong(columns: Mapping[str, list[Any]], errors: Mapping[int, str]) -> dict[
     telling = [place for place in sorted(causes) if ": " in errors[place]]
     worst = fatal[-1] if fatal else (telling or sorted(causes))[0]
     return found | {"at": worst, "text": errors[worst], "fatal": bool(fatal)}
+
+
+def _stopped(flags: Sequence[int], parent: Sequence[int]) -> int | None:
+    """Where the process was when it ended: the first interrupted span under which none was interrupted."""
+    cut = [place for place, bits in enumerate(flags) if bits & payload.INTERRUPTED]
+    above = {parent[place] for place in cut}
+    return next((place for place in cut if place not in above), None)
 
 
 def _reaches_root(place: int, flags: Sequence[int], parent: Sequence[int]) -> bool:

@@ -79,7 +79,7 @@ function wrong(found, trace, model, hooks) {
   if (found.cut != null) others.push("an answer cut at its limit");
   const more = others.length ? h("span.sr-card-more", null, others.join(", ")) : null;
   if (found.at != null) return card(found.fatal ? "What is wrong" : "Failed and caught", found.fatal ? "sr-wrong" : "sr-warned", found.text, found.at, hooks, more, found.at > 0 ? ` in ${model.name[found.at]}` : "");
-  if (found.interrupted) return card("What is wrong", "sr-warned", "The process ended before the trace did", null, hooks, more);
+  if (found.interrupted) return card("What is wrong", "sr-warned", "The process ended before the trace did", found.stopped ?? null, hooks, more, found.stopped > 0 ? ` in ${model.name[found.stopped]}` : "");
   if (found.cut != null) return card("What is wrong", "sr-warned", "An answer was cut at its output limit", found.cut, hooks);
   if (found.missing) return card("What is wrong", "sr-warned", "Parts of this trace were not recorded", null, hooks, more);
   if (trace.state === "running") return card("What is wrong", "sr-calm", "Nothing so far", null, hooks);
