@@ -179,7 +179,7 @@ PROCESS = ("pid", "procid", "boot_id", "host", "start_ns", "service", "environme
 @st.composite
 def records(draw: st.DrawFn) -> list[object]:
     """A journal record whose every cell may be wrong."""
-    trace, span = ids(draw(st.integers(1, 3)))
+    trace, span = ids(draw(st.integers(2, 4)))
     number = lambda: draw(NUMBERS)  # noqa: E731
     cell = lambda: draw(CELLS)  # noqa: E731
     kind = draw(st.sampled_from(["start", "end", "attempt", "patch", "score", "loss", "process"]))
