@@ -330,6 +330,16 @@ def test_a_rate_limit_that_is_retried(recording: Recording, client: openai.OpenA
     assert answered.raw.attempts[0].seq == 1
 
 
+def test_a_refused_stream_that_its_client_does_not_read(recording: Recording, client: openai.OpenAI) -> None:
+    list(ask(client, model="limited", stream=True))
+    failed, answered = spans(recording.store, "llm")
+    assert (failed.meta["ending"], failed.meta["response_bytes"]) == ("closed", 0)
+    assert failed.raw.error_message == (
+        "Too Many Requests; the client did not read the answer; retry-after-ms: 5"
+    )
+    assert answered.raw.status == "ok"
+
+
 def test_two_calls_with_one_body_are_no_retry(recording: Recording, client: openai.OpenAI) -> None:
     for _ in range(2):
         with pytest.raises(openai.BadRequestError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from spanreel import clock, recorder
@@ -37,6 +38,8 @@ Decode = Callable[[str, list[bytes]], list[bytes]]
 
 LAST_EVENTS = 3
 """How many of the last events are read for the end of a stream: the finish, the usage, an error."""
+_TELLING = ("retry-after", "retry-after-ms", "x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens")
+"""Response headers that say why a call was refused and for how long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,10 +134,24 @@ def _receive(sent: Sent, answer: Answer, log: ChunkLog) -> _Received:
     data = b"".join(chunks)
     received = _Received(data, tail, timeline, sse.looks_like(data))
     if answer.status is not None and answer.status >= HTTP_ERROR:
-        received.error = http_error(answer.status, error_object(parse(data)))
+        found = http_error(answer.status, error_object(parse(data)))
+        if found is not None:
+            received.error = found[0], found[1] or _untold(answer.status, answer.headers, unread=not log.size)
     elif received.streamed:
         _read_stream(sent.protocol, received)
     return received
+
+
+def _untold(status: int, headers: Mapping[str, str], *, unread: bool) -> str | None:
+    """Return what can be said of a failure whose body tells nothing: the meaning of its status, and its headers.
+
+    OpenAI's client closes a refused stream unread before it tries again, and reading it here instead would
+    make the program wait for bytes that it did not want.
+    """
+    phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else ""
+    told = [f"{name}: {headers[name]}" for name in _TELLING if name in headers]
+    parts = [phrase, "the client did not read the answer" if unread else "", ", ".join(told)]
+    return "; ".join(part for part in parts if part) or None
 
 
 def _read_stream(protocol: WireProtocol, received: _Received) -> None:
