@@ -193,7 +193,7 @@ def resident_bytes() -> int:
 
 
 def _detach(kept: int | None) -> None:
-    """Let go of everything inherited: descriptors, session, directory, terminal, priority."""
+    """Let go of everything inherited: descriptors, session, directory, terminal."""
     limit = os.sysconf("SC_OPEN_MAX")
     high = min(limit if limit > 0 else 1 << 16, 1 << 20)
     os.closerange(3, kept if kept is not None else high)
@@ -208,8 +208,6 @@ def _detach(kept: int | None) -> None:
         os.dup2(null, number)
     if null > 2:
         os.close(null)
-    with suppress(OSError):
-        os.nice(5)
 
 
 def _adopt(store: Path, inherited: int | None) -> int | None:
