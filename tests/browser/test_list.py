@@ -69,6 +69,24 @@ def test_search_narrows_stands_in_the_address_and_survives_a_reload(view: Watche
     assert page.locator("[data-testid=trace-search]").input_value() == ""
 
 
+def test_a_match_is_marked_and_opened_where_it_stands(view: Watched) -> None:
+    page = view.go("/?q=refund+window")
+    page.wait_for_selector(ROW)
+    row = page.locator(f'[data-trace-id="{FIRST}"]')
+    assert row.locator(".sr-l-input mark").inner_text() == "refund window"
+    page.locator("[data-testid=trace-search]").fill("288.0")
+    row.locator(".sr-l-output mark").wait_for()
+    assert row.locator(".sr-l-output").inner_text().startswith("in lookup_order: ")
+    assert row.locator("mark").all_inner_texts() == ["288.0"]
+    row.click()
+    page.wait_for_selector("[data-testid=span-detail][data-state=ready]")
+    assert page.url.endswith(f"&span=000a{FIRST[:12]}")
+    assert "288" in page.locator("[data-testid=span-detail]").inner_text()
+    page = view.go("/?q=%3Cimg+src")
+    page.wait_for_selector("mark")
+    assert set(page.locator("mark").all_inner_texts()) == {"<img src"}, "text, never markup"
+
+
 def test_filters_are_in_the_address_both_ways(view: Watched) -> None:
     page = view.go("/?status=error")
     page.wait_for_selector(ROW)

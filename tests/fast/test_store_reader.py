@@ -442,9 +442,9 @@ def test_previews_of_answers(value: object, expected: str) -> None:
 @pytest.mark.parametrize("where", ["tail", "file"])
 def test_a_root_that_says_nothing_is_told_by_its_model_calls(tmp_path: Path, where: str) -> None:
     writer = Writer(tmp_path)
-    for number, root in enumerate(({}, {"given": {}}, {"given": {"question": "own?"}})):
+    for number, own in enumerate((None, {}, {"question": "own?"})):
         trace, top = ids(0xC0 + number)
-        writer.start(trace, top, name="request", at=T0 + number * S, **root)
+        writer.start(trace, top, name="request", at=T0 + number * S, given=own)
         for call in (1, 2):
             span = ids(0xC00 + number * 16 + call)[1]
             given = [message("user", {"type": "text", "content": f"question {call}"})]
@@ -464,6 +464,19 @@ def test_a_root_that_says_nothing_is_told_by_its_model_calls(tmp_path: Path, whe
             ("own?", None),
         ]
         assert [reader.trace(row.trace_id).row for row in rows] == rows
+
+
+def test_a_found_trace_tells_where_its_text_stands(store: Path) -> None:
+    with read(store) as reader:
+        found = reader.traces(text="On its way")
+        assert [(hit.name, hit.where) for hit in found.matches.values()] == [("chat gpt-4o", "output")]
+        assert list(found.matches) == [row.trace_id for row in found.rows]
+        assert found.matches[ids(0xA1)[0]].snippet == '"On its way"'
+        outermost = reader.traces(text="order?")
+        assert [hit.name for hit in outermost.matches.values()] == ["ask"]
+        assert reader.traces(text="order?", offset=1).matches == {}
+        assert reader.traces(text="no such order").matches == {}, "an error message is no body"
+        assert reader.traces().matches == {}
 
 
 @given(st.text(), st.booleans())

@@ -203,3 +203,10 @@ def test_an_address_that_names_a_trace_leads_to_it(client: TestClient) -> None:
     assert odd.headers["location"] == "/trace?trace=%2F%2Fevil.example%2F%0D%0AX%3A+y"
     for plain in ("/?q=x", "/?trace=", "/trace?trace=ab12"):
         assert client.get(plain, follow_redirects=False).status_code == 200
+
+
+def test_a_found_row_tells_where_in_words(client: TestClient) -> None:
+    row = client.get("/api/traces", params={"q": "288.0"}).json()["rows"][0]
+    assert (row["match"]["name"], row["match"]["where"]) == ("lookup_order", "output")
+    assert '"paid": 288.0' in row["match"]["text"]
+    assert client.get("/api/traces").json()["rows"][0]["match"] is None

@@ -13,6 +13,7 @@ from spanreel.errors import QueryError
 from spanreel_exporters.duckdb.results import (
     Facet,
     Facets,
+    Hit,
     Hits,
     LossRow,
     SpanDetail,
@@ -23,6 +24,7 @@ from spanreel_exporters.duckdb.results import (
     WireExchange,
     WireSummary,
 )
+from spanreel_exporters.duckdb.search import snippet
 from spanreel_viewer.source import Source
 
 
@@ -52,19 +54,21 @@ class FixtureReader:
         offset: int = 0,
         **_: Any,
     ) -> TracePage:
+        matches = {t: hit for t, w in self._store.writers.items() if text and (hit := held(w, text))}
+
         def passes(row: TraceRow) -> bool:
             said = " ".join(
                 filter(None, [row.name, row.input_preview, row.output_preview, row.error_message])
             ).lower()
             return (
-                (not text or text.lower() in said) and (not status or row.status == status) and (not state or row.state == state)
+                (not text or text.lower() in said or row.trace_id in matches) and (not status or row.status == status) and (not state or row.state == state)
                 and (not model or model in row.models) and (not kind or kind in row.kinds)
             )  # fmt: skip
 
         rows = [row for row in self._store.rows() if passes(row)]
         return TracePage(
-            rows[offset : offset + limit], len(rows), total_is_exact=True, limit=limit, offset=offset
-        )
+            rows[offset : offset + limit], len(rows), total_is_exact=True, limit=limit, offset=offset, matches=matches
+        )  # fmt: skip
 
     def facets(self) -> Facets:
         rows = self._store.rows()
@@ -134,6 +138,17 @@ class FixtureReader:
             cost_usd=sum(r.cost_usd or 0 for r in rows), unpriced_calls=sum(r.unpriced_calls for r in rows), error_spans=0, oldest_ns=None, newest_ns=None,
             database_bytes=1, journal_bytes=0, missing_bytes=0, writers=0, losses=self._store.losses, notices=self.notices,
         )  # fmt: skip
+
+
+def held(w: Writer, text: str) -> Hit | None:
+    """The first span of a trace whose input or output holds a text."""
+    for span in w.spans:
+        body = w.bodies[span.span_id]
+        for where, said in (("input", body.input), ("output", body.output)):
+            if said and text in said:
+                around = snippet(said, text)
+                return Hit(w.trace_id, span.span_id, span.name, span.kind, span.start_ns, where, around)
+    return None
 
 
 def line(w: Writer) -> TraceRow:

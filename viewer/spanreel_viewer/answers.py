@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from spanreel_exporters.duckdb.reader import Reader
     from spanreel_exporters.duckdb.results import (
         Facet,
+        Hit,
         LossRow,
         SpanDetail,
         TracePage,
@@ -29,6 +31,8 @@ RECENT: Final = 1_000
 """Newest traces over which the percentiles of the summary are taken."""
 _NOTHING: Final = frozenset({"{}", "[]", "null", '""'})
 """Previews of values that hold nothing."""
+_ESCAPE: Final = re.compile(r'\\(["\\/nrt])')
+_UNESCAPED: Final = {'"': '"', "\\": "\\", "/": "/"}
 _KEPT_BACK: Final = frozenset({"exception.stacktrace"})
 """Attributes that are shown as the error and not a second time among the attributes."""
 
@@ -49,11 +53,19 @@ def row(trace: TraceRow) -> dict[str, Any]:
 def page(found: TracePage) -> dict[str, Any]:
     """A page of the list."""
     return {
-        "rows": [row(trace) for trace in found.rows],
+        "rows": [row(trace) | {"match": _match(found.matches.get(trace.trace_id))} for trace in found.rows],
         "total": found.total,
         "exact": found.total_is_exact,
         "missing_bytes": found.missing_bytes,
     }
+
+
+def _match(hit: Hit | None) -> dict[str, str] | None:
+    """Where in a trace the searched text stands; the snippet as words and not as JSON."""
+    if hit is None:
+        return None
+    text = _ESCAPE.sub(lambda found: _UNESCAPED.get(found[1], " "), hit.snippet)
+    return {"span_id": hit.span_id, "name": hit.name, "where": hit.where, "text": text}
 
 
 def nothing() -> dict[str, Any]:

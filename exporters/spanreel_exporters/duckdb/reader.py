@@ -33,6 +33,7 @@ from spanreel_exporters.duckdb.results import (
     Facet,
     Facets,
     FlagRow,
+    Hit,
     Hits,
     LossRow,
     ScoreRow,
@@ -231,7 +232,7 @@ class DuckReader:
             "session": session, "user": user, "service": service, "errors": errors,
             "since_ns": since_ns, "until_ns": until_ns,
         }  # fmt: skip
-        exact = self._find_text(text) if text else True
+        found, exact = self._find_text(text) if text else ({}, True)
         page = {**filters, "limit": max(limit, 0), "offset": max(offset, 0)}
         rows = self._rows("list_found" if text else "list_traces", page)
         total = self._rows("count_found" if text else "count_traces", filters)
@@ -242,7 +243,12 @@ class DuckReader:
             limit=limit,
             offset=offset,
             missing_bytes=self.missing_bytes,
+            matches=self._matches(text or "", [found[row[0]] for row in rows if row[0] in found]),
         )
+
+    def _matches(self, text: str, seqs: list[tuple[int, bool]]) -> dict[str, Hit]:
+        with explained_reading(self.store):
+            return {hit.trace_id: hit for hit in search.hits(self._open.con, seqs, search.needle(text))}
 
     def _told(self, rows: list[tuple[Any, ...]]) -> list[TraceRow]:
         """Lines of `list_traces`, those whose root says nothing told by their model calls."""
@@ -250,15 +256,15 @@ class DuckReader:
             bounds = {row[0]: (row[1], row[2]) for row in rows}
             return told_by_calls.complete(self._open.con, [_trace_row(row) for row in rows], bounds)
 
-    def _find_text(self, text: str) -> bool:
-        """Fill the table of traces that hold `text`; whether all bodies were looked at."""
+    def _find_text(self, text: str) -> tuple[dict[str, tuple[int, bool]], bool]:
+        """Fill the table of traces that hold `text`: those whose bodies do, and whether all bodies were looked at."""
         con = self._open.con
         with explained_reading(self.store):
             con.execute(sql("clear_found"))
             con.execute(sql("find_text"), {"text": text})
             found, complete = search.traces_with(con, text, limit=TEXT_TRACES, time_s=1.0)
             append(con, "temp.main.found", [(trace,) for trace in found])
-        return complete
+        return found, complete
 
     def facets(self) -> Facets:
         """Values to filter by, most frequent first."""

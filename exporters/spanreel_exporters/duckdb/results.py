@@ -45,6 +45,20 @@ class TraceRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Hit:
+    """A body that holds the searched phrase."""
+
+    trace_id: str
+    span_id: str
+    name: str
+    kind: str
+    start_ns: int
+    where: str
+    """input or output"""
+    snippet: str
+
+
+@dataclass(frozen=True, slots=True)
 class TracePage:
     """A page of the trace list, newest first."""
 
@@ -56,6 +70,8 @@ class TracePage:
     offset: int
     missing_bytes: int = 0
     """Journal bytes that were too many to be read for this answer."""
+    matches: dict[str, Hit] = field(default_factory=dict)
+    """Trace id -> the outermost span of it whose body holds the searched text, of the rows found by a body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,20 +257,6 @@ class SpanBodies:
     """JSON text."""
     metadata: str | None
     documents: list[DocumentRow] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A body that holds the searched phrase."""
-
-    trace_id: str
-    span_id: str
-    name: str
-    kind: str
-    start_ns: int
-    where: str
-    """input or output"""
-    snippet: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,10 +39,17 @@ def find(con: duckdb.DuckDBPyConnection, phrase: str, *, limit: int, time_s: flo
             break
     if not seqs:
         return Hits([], complete)
+    return Hits(hits(con, seqs, sought), complete)
+
+
+def hits(con: duckdb.DuckDBPyConnection, seqs: list[tuple[int, bool]], sought: str) -> list[Hit]:
+    """The hits at `[(seq, in input)]`, newest first, each with the surroundings of the phrase."""
+    if not seqs:
+        return []
     chosen = [seq for seq, _ in seqs]
     in_input = dict(seqs)
     rows = con.execute(sql("hit_spans"), {"seqs": chosen, "low": min(chosen), "high": max(chosen)}).fetchall()
-    hits = [
+    return [
         Hit(
             trace_id=row[1], span_id=row[2], name=row[3], kind=row[4], start_ns=row[5],
             where="input" if in_input[row[0]] else "output",
@@ -50,7 +57,6 @@ def find(con: duckdb.DuckDBPyConnection, phrase: str, *, limit: int, time_s: flo
         )
         for row in rows
     ]  # fmt: skip
-    return Hits(hits, complete)
 
 
 def stretches(
@@ -77,21 +83,26 @@ def stretches(
 
 def traces_with(
     con: duckdb.DuckDBPyConnection, phrase: str, *, limit: int, time_s: float
-) -> tuple[list[str], bool]:
-    """Ids of traces with the phrase in a body, and whether all bodies were looked at."""
-    traces: dict[str, None] = {}
+) -> tuple[dict[str, tuple[int, bool]], bool]:
+    """Traces with the phrase in a body -> (seq, in input) of a span with it, and whether all bodies were looked at.
+
+    The span is the one that was taken in last: the outermost, as a span ends after those below it.
+    """
+    traces: dict[str, tuple[int, bool]] = {}
     complete = True
     for found, at_oldest in stretches(con, needle(phrase), limit=limit, time_s=time_s):
         complete = at_oldest
         if found:
-            seqs = [seq for seq, _ in found]
+            in_input = dict(found)
+            seqs = list(in_input)
             rows = con.execute(
                 sql("hit_traces"), {"seqs": seqs, "low": min(seqs), "high": max(seqs)}
             ).fetchall()
-            traces.update((row[0], None) for row in rows)
+            for trace, seq in rows:
+                traces.setdefault(trace, (seq, in_input[seq]))
         if len(traces) >= limit:
-            return list(traces), False
-    return list(traces), complete
+            return traces, False
+    return traces, complete
 
 
 def snippet(body: str | None, sought: str) -> str:

@@ -5,6 +5,7 @@ import { base64 } from "../../../viewer/spanreel_viewer/assets/detail/text.js";
 import { Exact, parse, stringify } from "../../../viewer/spanreel_viewer/assets/detail/json.js";
 import { parts } from "../../../viewer/spanreel_viewer/assets/detail/usage.js";
 import { fromAddress, isAsking } from "../../../viewer/spanreel_viewer/assets/list/filters.js";
+import { nearMatch, pieces, whereFound } from "../../../viewer/spanreel_viewer/assets/list/match.js";
 import { Pages } from "../../../viewer/spanreel_viewer/assets/list/pages.js";
 
 test("the convention's and a provider's messages become one shape", () => {
@@ -90,4 +91,24 @@ test("pages are fetched once, as they are wanted, and renewed in place", async (
   total = 453;
   assert.equal(await pages.renew(140, 160), 3);
   assert.equal(pages.find("t205"), -1, "a page out of view is forgotten");
+});
+
+test("matches are told apart whatever their case", () => {
+  assert.deepEqual(pieces("Refund, refund!", "REFUND"), ["", "Refund", ", ", "refund", "!"]);
+  assert.deepEqual(pieces("nothing", "x"), ["nothing"]);
+  assert.deepEqual(pieces("any", ""), ["any"]);
+  assert.deepEqual(pieces("\u0130x", "x"), ["\u0130x"], "lower case that is longer tells no place");
+  assert.equal(nearMatch("a".repeat(40) + "hit", "hit"), "\u2026" + "a".repeat(16) + "hit");
+  assert.equal(nearMatch("hit at once", "hit"), "hit at once");
+});
+
+test("a match leads to its span where the row does not show it", () => {
+  const row = { name: "desk", input_preview: "Where is it?", output_preview: "There", status: "ok", root_span_id: "r", match: { span_id: "s", name: "tool", text: "the parcel" } };
+  assert.deepEqual(whereFound(row, "parcel"), { span: "s", hidden: { name: "tool", text: "the parcel" } });
+  assert.deepEqual(whereFound(row, "where"), { span: "", hidden: null }, "the row shows it");
+  assert.deepEqual(whereFound(row, ""), { span: "", hidden: null });
+  const failed = { ...row, status: "error", worst_error: "Boom: parcel lost", error_span_id: "e" };
+  assert.deepEqual(whereFound(failed, "parcel"), { span: "e", hidden: null });
+  assert.deepEqual(whereFound({ ...failed, status: "ok" }, "parcel"), { span: "e", hidden: { name: "", text: "Boom: parcel lost" } });
+  assert.equal(whereFound({ ...row, match: { ...row.match, span_id: "r" } }, "parcel").span, "");
 });

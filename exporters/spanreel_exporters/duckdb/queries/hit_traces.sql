@@ -1,1 +1,1 @@
-SELECT DISTINCT trace_id FROM span_live WHERE seq IN (SELECT unnest($seqs)) AND seq BETWEEN $low AND $high
+SELECT trace_id, seq FROM span_live WHERE seq IN (SELECT unnest($seqs)) AND seq BETWEEN $low AND $high ORDER BY seq DESC

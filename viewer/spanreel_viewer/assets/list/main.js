@@ -5,6 +5,7 @@ import { Watch, get, trace } from "../net.js";
 import { href, navigate, replace } from "../url.js";
 import { filterBar, fromAddress, isAsking } from "./filters.js";
 import { firstRun, noMatch } from "./first.js";
+import { whereFound } from "./match.js";
 import { kept, opened } from "./memory.js";
 import { Pages } from "./pages.js";
 import { drawNotices, drawSummary } from "./summary.js";
@@ -36,8 +37,9 @@ class List {
       (error) => this.failed(error),
     );
     const { pages } = this;
+    const sought = () => this.query.q;
     this.table = new Table(
-      { row: (i) => pages.row(i), want: (a, b) => pages.want(a, b), get total() { return pages.total; } },
+      { row: (i) => pages.row(i), want: (a, b) => pages.want(a, b), get total() { return pages.total; }, get sought() { return sought(); } },
       { open: (id, event) => this.open(id, event), picked: () => {}, near: (id) => this.near(id) },
     );
     this.filters = filterBar((query) => this.ask(query), () => this.toRows());
@@ -163,7 +165,8 @@ class List {
     this.table.draw();
     opened(id);
     kept.scroll = this.table.scroller.scrollTop;
-    navigate(href("/trace", { trace: id }));
+    const row = this.pages.row(this.pages.find(id));
+    navigate(href("/trace", { trace: id, span: row ? whereFound(row, this.query.q).span : "" }));
   }
 
   toRows() {

@@ -2,8 +2,9 @@
 import { fill, h, icon, write } from "../dom.js";
 import { clock, cost, costAtLeast, count, duration, model as shortModel, plural } from "../format.js";
 import { href } from "../url.js";
+import { marked, nearMatch, whereFound } from "./match.js";
 
-/** @typedef {{row: (index: number) => any, want: (first: number, last: number) => void, total: number}} Source */
+/** @typedef {{row: (index: number) => any, want: (first: number, last: number) => void, total: number, sought: string}} Source */
 
 const WIDE = 34;
 const NARROW = 62;
@@ -100,10 +101,10 @@ export class Table {
     node.setAttribute("aria-selected", String(selected));
     node.setAttribute("aria-rowindex", String(index + 2));
     node.tabIndex = selected ? 0 : -1;
-    const key = data ? `${data.trace_id}|${data.state}|${data.span_count}|${data.duration_ms}|${data.error_count}|${Math.round(this.slowest)}|${data.output_preview ?? ""}` : "";
+    const key = data ? `${data.trace_id}|${data.state}|${data.span_count}|${data.duration_ms}|${data.error_count}|${Math.round(this.slowest)}|${data.output_preview ?? ""}|${this.source.sought}` : "";
     if (node.drawn === key) return;
     node.drawn = key;
-    if (data) dress(node, data, this.slowest);
+    if (data) dress(node, data, this.slowest, this.source.sought);
     else undress(node);
   }
 
@@ -139,20 +140,22 @@ function undress(node) {
   for (const cell of node.children) cell.textContent = "";
 }
 
-/** @param {HTMLElement} node @param {any} row @param {number} slowest */
-function dress(node, row, slowest) {
+/** @param {HTMLElement} node @param {any} row @param {number} slowest @param {string} sought */
+function dress(node, row, slowest, sought) {
   node.classList.remove("sr-waiting");
   node.dataset.traceId = row.trace_id;
   const failed = row.status === "error";
+  const found = whereFound(row, sought);
   node.classList.toggle("sr-failed", failed);
   const [started, name, input, output, model, session, latency, tokens, price, errors] = /** @type {HTMLElement[]} */ ([...node.children]);
   write(started, clock(row.started_ms, Date.now()));
   started.title = new Date(row.started_ms).toISOString();
-  fill(name, failed ? h("span.sr-row-failed", { title: "failed", role: "img", "aria-label": "failed" }, icon("alert")) : null, h("a.sr-row-link", { href: href("/trace", { trace: row.trace_id }), tabIndex: -1, title: row.name }, row.name || "unnamed"), state(row));
-  write(input, row.input_preview ?? "");
+  fill(name, failed ? h("span.sr-row-failed", { title: "failed", role: "img", "aria-label": "failed" }, icon("alert")) : null, h("a.sr-row-link", { href: href("/trace", { trace: row.trace_id, span: found.span }), tabIndex: -1, title: row.name }, marked(row.name || "unnamed", sought)), state(row));
+  fill(input, marked(row.input_preview ?? "", sought));
   input.title = row.input_preview ?? "";
-  fill(output, row.worst_error && failed ? h("span.sr-row-error", { title: row.worst_error }, row.worst_error) : h("span", { title: row.output_preview ?? "" }, row.output_preview ?? ""));
-  output.classList.toggle("sr-void", !(row.worst_error && failed) && !row.output_preview);
+  const [said, look] = row.worst_error && failed ? [row.worst_error, "span.sr-row-error"] : [row.output_preview ?? "", "span"];
+  fill(output, found.hidden ? hiddenMatch(found.hidden, sought) : h(look, { title: said }, marked(said, sought)));
+  output.classList.toggle("sr-void", !said && !found.hidden);
   const models = row.models ?? [];
   fill(model, models.length ? [h("span", { title: models.join(", ") }, shortModel(models[0])), models.length > 1 ? h("span.sr-plus", null, `+${models.length - 1}`) : null] : null);
   write(session, row.session_id ?? "");
@@ -166,6 +169,12 @@ function dress(node, row, slowest) {
   write(price, row.cost_usd == null ? (lower ? (sum ? "no price" : "no usage") : "") : (lower ? costAtLeast : cost)(row.cost_usd));
   price.title = lower ? `${plural(row.unpriced_calls, "call")} without a known price or without usage${row.cost_usd == null ? "" : ": a lower bound"}` : "";
   fill(errors, row.error_count ? h(`span.sr-count${failed ? "" : ".sr-caught"}`, { title: `${plural(row.error_count, "span")} failed${failed ? "" : ", caught on the way"}` + (row.worst_error ? `\n${row.worst_error}` : "") }, count(row.error_count)) : null);
+}
+
+/** A match that the row does not show: in which step, and the words around it. @param {{name: string, text: string}} hidden @param {string} sought */
+function hiddenMatch(hidden, sought) {
+  const title = hidden.name ? `in ${hidden.name}: ${hidden.text}` : hidden.text;
+  return h("span.sr-row-match", { title }, hidden.name ? h("span.sr-row-where", null, `in ${hidden.name}: `) : null, marked(nearMatch(hidden.text, sought), sought));
 }
 
 /** How long: so far while it runs, at least until what was seen last where its end was not, unknown where nothing was. @param {any} row */
