@@ -33,6 +33,17 @@ def test_a_click_opens_the_trace_and_back_returns_to_the_row(view: Watched) -> N
     page.wait_for_selector(f'[data-trace-id="{FIRST}"][aria-selected=true]')
 
 
+def test_the_column_heads_stand_in_one_line(view: Watched) -> None:
+    page = view.go("/")
+    for width in (1600, 1200, 900):
+        page.set_viewport_size({"width": width, "height": 900})
+        head = page.get_by_role("columnheader", name="Failed steps")
+        box = head.bounding_box()
+        assert box is not None
+        assert box["height"] < 28
+        assert head.evaluate("e => e.scrollWidth <= e.clientWidth")
+
+
 def test_the_list_is_walked_by_keys(view: Watched) -> None:
     page = view.go("/")
     page.wait_for_selector(ROW)

@@ -10,7 +10,7 @@ const WIDE = 34;
 const NARROW = 62;
 /** Browsers do not draw elements taller than about 33 million pixels. */
 const MOST_ROWS = 400_000;
-const HEADS = [["started", "Started"], ["name", "Name"], ["input", "Asked"], ["output", "Answered"], ["model", "Model"], ["session", "Session"], ["latency", "Duration"], ["tokens", "Tokens"], ["cost", "Cost"], ["errors", "Failed"]];
+const HEADS = [["started", "Started"], ["name", "Name"], ["input", "Asked"], ["output", "Answered"], ["model", "Model"], ["session", "Session"], ["latency", "Duration"], ["tokens", "Tokens"], ["cost", "Cost"], ["errors", "Failed steps"]];
 
 export class Table {
   /** @param {Source} source @param {{open: (id: string, event?: MouseEvent) => void, picked: (index: number) => void, near: (id: string) => void}} hooks */
