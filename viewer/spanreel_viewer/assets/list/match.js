@@ -3,6 +3,8 @@ import { h } from "../dom.js";
 
 /** Characters before a match that are kept: the cell ends with an ellipsis, and the match must stand before it. */
 const BEFORE = 16;
+/** A match that begins by here is seen without cutting anything: columns show some 35 characters at least. */
+const SEEN = 24;
 
 /** The text in pieces: every second one is a match, whatever its case. @param {string} text @param {string} sought @returns {string[]} */
 export function pieces(text, sought) {
@@ -20,15 +22,15 @@ export function pieces(text, sought) {
   return out;
 }
 
-/** The text with its matches marked; always text, never markup. @param {string} text @param {string} sought @returns {(string|HTMLElement)[]} */
+/** The text from where a match is seen, its matches marked; always text, never markup. @param {string} text @param {string} sought @returns {(string|HTMLElement)[]} */
 export function marked(text, sought) {
-  return pieces(text, sought).map((piece, i) => (i % 2 ? h("mark.sr-hit", { textContent: piece }) : piece));
+  return pieces(nearMatch(text, sought), sought).map((piece, i) => (i % 2 ? h("mark.sr-hit", { textContent: piece }) : piece));
 }
 
 /** The text from shortly before its first match. @param {string} text @param {string} sought */
 export function nearMatch(text, sought) {
   const at = pieces(text, sought)[0].length;
-  return at <= BEFORE || at >= text.length ? text : `\u2026${text.slice(at - BEFORE)}`;
+  return at <= SEEN || at >= text.length ? text : `\u2026${text.slice(at - BEFORE)}`;
 }
 
 /** What a row does not show of its match, and the span to open. @param {any} row @param {string} sought @returns {{span: string, hidden: {name: string, text: string}|null}} */

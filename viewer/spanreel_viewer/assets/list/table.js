@@ -2,7 +2,7 @@
 import { fill, h, icon, write } from "../dom.js";
 import { clock, cost, costAtLeast, count, duration, model as shortModel, plural } from "../format.js";
 import { href } from "../url.js";
-import { marked, nearMatch, whereFound } from "./match.js";
+import { marked, whereFound } from "./match.js";
 
 /** @typedef {{row: (index: number) => any, want: (first: number, last: number) => void, total: number, sought: string}} Source */
 
@@ -174,7 +174,7 @@ function dress(node, row, slowest, sought) {
 /** A match that the row does not show: in which step, and the words around it. @param {{name: string, text: string}} hidden @param {string} sought */
 function hiddenMatch(hidden, sought) {
   const title = hidden.name ? `in ${hidden.name}: ${hidden.text}` : hidden.text;
-  return h("span.sr-row-match", { title }, hidden.name ? h("span.sr-row-where", null, `in ${hidden.name}: `) : null, marked(nearMatch(hidden.text, sought), sought));
+  return h("span.sr-row-match", { title }, hidden.name ? h("span.sr-row-where", null, `in ${hidden.name}: `) : null, marked(hidden.text, sought));
 }
 
 /** How long: so far while it runs, at least until what was seen last where its end was not, unknown where nothing was. @param {any} row */
