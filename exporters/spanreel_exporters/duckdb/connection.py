@@ -32,6 +32,7 @@ NEW_OPTIONS: Final = f"{OPTIONS}, BLOCK_SIZE {BLOCK_SIZE}"
 INGEST_MEMORY: Final = "256MB"
 WAL_BYTES: Final = 4_000_000
 """A longer write-ahead log is folded into the file; one of this size costs a reader 5 ms to replay."""
+_AT_ONCE: Final = 64_000
 READER_MS: Final = 10_000
 """Milliseconds of one question of a reader: while it runs nobody ingests."""
 READER_MEMORY: Final = "1GB"
@@ -163,6 +164,15 @@ def probe(store: Path) -> None:
         con.execute("DETACH store")  # closing alone would fold the write-ahead log into the file
     finally:
         con.close()
+
+
+def expect(con: duckdb.DuckDBPyConnection, size: int) -> None:
+    """Tell the ingester's connection that the next commit holds `size` bytes of journal.
+
+    A large one then goes straight into the file: DuckDB's own estimate of what it would add to the
+    write-ahead log leaves out what strings weigh.
+    """
+    con.execute(f"SET wal_autocheckpoint = '{_AT_ONCE if size > WAL_BYTES else WAL_BYTES} bytes'")
 
 
 def _wal_bytes(store: Path) -> int:

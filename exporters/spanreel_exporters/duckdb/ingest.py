@@ -6,9 +6,11 @@ moment loses nothing and doubles nothing. A hold of the store's lock is bounded 
 
 from __future__ import annotations
 
+import gc
 import os
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -60,9 +62,16 @@ class IngestReport:
 
 
 def ingest_once(
-    store: Path, *, budget_bytes: int = BUDGET_BYTES, deadline_s: float = DEADLINE_S, blocking: bool = False
+    store: Path,
+    *,
+    budget_bytes: int = BUDGET_BYTES,
+    step_bytes: int = STEP_BYTES,
+    deadline_s: float = DEADLINE_S,
+    blocking: bool = False,
 ) -> IngestReport:
     """Take new journal bytes into the database: at most `budget_bytes`, starting no step that would end after `deadline_s`.
+
+    A step is one transaction of at most `step_bytes`.
 
     With `blocking` it waits (up to 10 s) behind the gate for readers to finish, else it gives way at once. A
     foreign client on the file is reported, not raised. Raises StoreError: newer schema, damaged file, no
@@ -78,7 +87,7 @@ def ingest_once(
             return report
         began = time.monotonic()
         try:
-            _ingest(store, report, budget_bytes, began + deadline_s)
+            _ingest(store, report, budget_bytes, step_bytes, began + deadline_s)
         except connection.StoreHeldError as error:
             report.held_by, report.trouble = error.pid, str(error)
         report.held_s = time.monotonic() - began
@@ -98,7 +107,7 @@ def catch_up(store: Path, timeout: float = 30.0) -> IngestReport:
     total = IngestReport()
     deadline = time.monotonic() + timeout
     while True:
-        report = ingest_once(store, blocking=True)
+        report = ingest_once(store, step_bytes=BUDGET_BYTES, blocking=True)
         total.elected = report.elected
         total.bytes_read += report.bytes_read
         total.spans += report.spans
@@ -123,11 +132,11 @@ def nothing_new(store: Path) -> bool:
         raise StoreError(f"{store / JOURNAL} cannot be read: {error.strerror or error}") from error
 
 
-def _ingest(store: Path, report: IngestReport, budget: int, deadline: float) -> None:
+def _ingest(store: Path, report: IngestReport, budget: int, step: int, deadline: float) -> None:
     if nothing_new(store):
         report.caught_up = True
         return
-    with connection.writer(store) as con, connection.explained(store):
+    with connection.writer(store) as con, connection.explained(store), _without_collector():
         schema.prepare(con, store)
         schema.prepare_session(con)
         positions = {(row[0], row[1]): row[2] for row in con.execute(sql("read_offsets")).fetchall()}
@@ -135,7 +144,7 @@ def _ingest(store: Path, report: IngestReport, budget: int, deadline: float) -> 
         while True:
             began = time.monotonic()
             # what live writers add meanwhile is for the next round: chasing it keeps readers out
-            if not _step(con, processes, positions, report, min(STEP_BYTES, budget - report.bytes_read)):
+            if not _step(con, processes, positions, report, min(step, budget - report.bytes_read)):
                 report.caught_up = True
                 break
             ended = time.monotonic()
@@ -147,6 +156,21 @@ def _ingest(store: Path, report: IngestReport, budget: int, deadline: float) -> 
             segment.path.name: segment.position for process in processes for segment in process.segments
         }
         _idle.note(store, filled, frozenset(process.procid for process in processes if process.alive))
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Pause the cyclic garbage collector for as long as a batch is in memory.
+
+    It would walk the batch's 100,000 objects, none of them in a cycle, again and again: a tenth of the time.
+    """
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
 
 
 def _step(
@@ -183,6 +207,7 @@ def _step(
     for reason, count in losses.items():
         batch.lose(reason, count)
     pipeline.run(batch)
+    connection.expect(con, size)
     write(con, batch, moved, stale)
     for key in stale:
         del positions[key]

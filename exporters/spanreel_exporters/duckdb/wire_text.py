@@ -8,13 +8,16 @@ replaced by `SOH start:length SOH`, offsets in characters of the body. That halv
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 MARK: Final = "\x01"
 """SOH: JSON escapes it inside strings, so that it hardly ever stands raw in a text; where it does it is doubled."""
-_STRING: Final = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
 _LONG: Final = 64
 """Characters from which a string is worth a reference."""
+_TRIES: Final = 16
+"""Places that begin like a string and are looked at one by one."""
+_STRETCH: Final = re.compile(f'[^"]{{{_LONG},}}')
 _REFERENCE: Final = re.compile(f"{MARK}(?:{MARK}|(\\d+):(\\d+){MARK})")
 _MOST: Final = 256
 """Strings of one body that are looked for at most: bounds the time for a body of very many strings."""
@@ -22,19 +25,53 @@ _MOST: Final = 256
 
 def pack(text: str, body: str | None) -> str:
     """Replace the long strings of `body` inside `text` by references; `unpack` gives `text` back."""
-    text = text.replace(MARK, MARK + MARK)
+    if MARK in text:
+        text = text.replace(MARK, MARK + MARK)
     if not body or MARK in body:
         return text
-    sought = 0
-    for found in _STRING.finditer(body):
-        length = found.end(1) - found.start(1)
-        if length < _LONG:
-            continue
-        text = text.replace(found[1], f"{MARK}{found.start(1)}:{length}{MARK}")
-        sought += 1
+    for sought, (begin, end) in enumerate(_whole(body) if '\\"' in body else _between(body)):
         if sought >= _MOST:
             break
+        text = _replaced(text, body[begin:end], f"{MARK}{begin}:{end - begin}{MARK}")
     return text
+
+
+def _replaced(text: str, sought: str, reference: str) -> str:
+    """As `str.replace`, without its preparations for a long needle, which take longer than all the rest."""
+    head = sought[:_LONG]
+    at = text.find(head)
+    pieces: list[str] = []
+    done = 0
+    for _ in range(_TRIES):
+        if at < 0:
+            break
+        if text.startswith(sought, at):
+            pieces += (text[done:at], reference)
+            done = at + len(sought)
+            at = text.find(head, done)
+        else:
+            at = text.find(head, at + 1)
+    else:
+        return "".join(pieces) + text[done:].replace(sought, reference)
+    return "".join(pieces) + text[done:] if pieces else text
+
+
+def _between(body: str) -> Iterator[tuple[int, int]]:
+    """Where the long strings of a JSON text without escaped quotes begin and end."""
+    return (found.span() for found in _STRETCH.finditer(body))
+
+
+def _whole(body: str) -> Iterator[tuple[int, int]]:
+    """Where the long strings of any JSON text begin and end; slower."""
+    begin = end = 0
+    for piece in body.split('"'):
+        end += len(piece)
+        if piece[-1:] == "\\" and (len(piece) - len(piece.rstrip("\\"))) % 2:
+            end += 1  # the quote was escaped: the string goes on
+            continue
+        if end - begin >= _LONG:
+            yield begin, end
+        begin = end = end + 1
 
 
 def unpack(text: str, body: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -66,6 +67,7 @@ def read(attempt: Attempt) -> Exchange:
     )  # fmt: skip
 
 
+@lru_cache(maxsize=256)
 def address(url: str) -> tuple[str, int | None, str]:
     """Split a URL into host, port and path; ("", None, "") where it is none."""
     try:

@@ -102,15 +102,17 @@ def message(item: object) -> Message:
         ]
     else:
         found = _said(source)
-    return {"role": role, "parts": found, **present({"name": text(source.get("name"))})}
+    name = text(source.get("name"))
+    return {"role": role, "parts": found} if name is None else {"role": role, "parts": found, "name": name}
 
 
 def _said(source: Mapping[str, Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    found = parts(source.get("content"))
+    if source.keys() <= _PLAIN_KEYS:
+        return found
     thought = text(source.get("reasoning_content")) or text(source.get("reasoning"))
     if thought:
-        found.append({"type": "reasoning", "content": thought})
-    found.extend(parts(source.get("content")))
+        found.insert(0, {"type": "reasoning", "content": thought})
     refusal = text(source.get("refusal"))
     if refusal:
         found.append({"type": "refusal", "content": refusal})
@@ -161,6 +163,8 @@ _OUTPUT_KEYS = (
     "audio",
 )
 _TEXT_KEYS = ("content", "refusal", "reasoning_content", "reasoning")
+_PLAIN_KEYS = frozenset({"role", "content", "name"})
+"""Keys of most messages: nothing but a text."""
 
 
 @dataclass(slots=True)
@@ -220,7 +224,9 @@ class _Choice:
                 {"role": self.role, "content": content, "audio": self.audio, "function_call": self.function,
                  "tool_calls": self.calls, **joined}
             )  # fmt: skip
-        return {**found, **present({"finish_reason": reason})}
+        if reason is not None:
+            found["finish_reason"] = reason
+        return found
 
 
 def _append(target: dict[str, Any], piece: Mapping[str, Any], keys: Sequence[str]) -> None:

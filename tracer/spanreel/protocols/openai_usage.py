@@ -78,7 +78,8 @@ def _cost(value: object) -> float | None:
 
 def _first(counts: Mapping[str, Any], *names: str) -> int | None:
     for name in names:
-        value = integer(counts.get(name))
-        if value is not None and value >= 0:
-            return value
+        if name in counts:
+            value = integer(counts[name])
+            if value is not None and value >= 0:
+                return value
     return None

@@ -7,6 +7,8 @@ model name.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 DEFAULT = "openai"
 
 HOSTS: tuple[tuple[str, str], ...] = (
@@ -48,6 +50,7 @@ LOCAL_PORTS: dict[int, str] = {11434: "ollama", 1234: "lm_studio"}
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "host.docker.internal")  # noqa: S104 - compared, not bound
 
 
+@lru_cache(maxsize=256)
 def provider(host: str, port: int | None = None) -> str:
     """Return the provider behind `host` (lower case, without port) and `port`."""
     host = host.lower().strip("[]")

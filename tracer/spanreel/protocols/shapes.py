@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 EMPTY: Mapping[str, Any] = {}
+_LEAST, _MOST = -(2**63), 2**63 - 1
 
 
 def mapping(value: object) -> Mapping[str, Any]:
@@ -30,13 +31,11 @@ def text(value: object) -> str | None:
 
 def integer(value: object) -> int | None:
     """Return a whole number that fits 64 bits, else None; booleans are not numbers, 3.0 is 3."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, float) and value.is_integer():
+    if type(value) is not int:  # `bool` is a subclass
+        if not (isinstance(value, float) and value.is_integer()):
+            return None
         value = int(value)
-    if isinstance(value, int) and -(2**63) <= value < 2**63:
-        return value
-    return None
+    return value if _LEAST <= value <= _MOST else None
 
 
 def number(value: object) -> float | None:
