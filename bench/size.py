@@ -13,19 +13,22 @@ SPANS = 50_000
 BODY = 1_000
 
 
-def _bytes(store: Path) -> tuple[float, str]:
-    """Take all in, checkpoint; return the file's bytes and the largest tables by blocks."""
-    from spanreel_exporters.duckdb import connection, locks
+def _bytes(store: Path) -> tuple[float, float]:
+    """Take all in; return the bytes on disk then, and after what the keeper does to a store that is quiet."""
+    from spanreel_exporters.duckdb import keeper
     from spanreel_exporters.duckdb.ingest import catch_up
 
     catch_up(store, timeout=600)
-    with locks.exclusive(store, timeout_s=10.0), connection.writer(store) as con:
-        con.execute("CHECKPOINT store")
-        block, total, free = con.execute(
-            "SELECT block_size, total_blocks, free_blocks FROM pragma_database_size() WHERE database_name = 'store'"
-        ).fetchall()[0]
-    whole = sum(path.stat().st_size for path in store.iterdir() if path.name.startswith("traces.duckdb"))
-    return float(whole), f"{free} of {total} blocks of {block >> 10} kB free"
+    keeper.settle(store)
+    taken_in = _on_disk(store)
+    keeper.pack(store)
+    return taken_in, _on_disk(store)
+
+
+def _on_disk(store: Path) -> float:
+    return float(
+        sum(path.stat().st_size for path in store.iterdir() if path.name.startswith("traces.duckdb"))
+    )
 
 
 def size(plan: Plan) -> Measured:
@@ -37,13 +40,15 @@ def size(plan: Plan) -> Measured:
     for shape in ("api", "wire", "wire-only"):
         with child.scratch(plan.scratch, "size") as folder:
             made = workload.record(folder / "store", corpus, body=BODY, spans=spans, shape=shape)
-            whole, blocks = _bytes(folder / "store")
-            found[shape] = whole / made
-            notes.append(f"{shape}: {blocks}")
+            taken_in, packed = _bytes(folder / "store")
+            found[shape] = packed / made
+            notes.append(f"{shape} {taken_in / made:.0f}")
     return Measured(
         f"{found['api']:.0f} without, {found['wire-only']:.0f} with (9 of 10 spans are calls on the wire)",
         found["api"] <= MUST_PLAIN and found["wire-only"] <= MUST_WIRE,
         f"2 x {spans} spans",
         None,
-        (f"5 of 10 on the wire: {found['wire']:.0f}; {'; '.join(notes)}",),
+        (
+            f"5 of 10 on the wire: {found['wire']:.0f}; before the keeper packs a quiet store: {', '.join(notes)}",
+        ),
     )

@@ -10,6 +10,7 @@ import pytest
 from journal_fixture import Writer, ids
 
 from spanreel.errors import NewerStoreError, StoreError
+from spanreel_exporters.duckdb import connection, locks
 from spanreel_exporters.duckdb import keeper as keepers
 from spanreel_exporters.duckdb.keeper import Keeper, KeeperLog, Step, ingest_step, settle, upkeep
 from spanreel_exporters.duckdb.reader import DuckReader
@@ -228,3 +229,44 @@ def test_the_watch_sees_growth_new_segments_and_deaths(store: Path) -> None:
     assert watch.writers() == frozenset()
     shutil.rmtree(store)
     assert watch.changed()
+
+
+def test_a_quiet_store_is_packed_once(store: Path) -> None:
+    time, writer, packed = Time(), Writer(store), []
+    writer.start(*ids(1))
+    writer.end(*ids(1))
+
+    def pack(_store: Path) -> str:
+        packed.append(time.now)
+        return ""
+
+    def more() -> None:
+        writer.start(*ids(2))
+        writer.end(*ids(2))
+
+    keeper = make(store, time, pack=pack)
+    time.at += [(20.0, more), (60.0, keeper.stop)]
+    assert keeper.run() == "stopped"
+    assert len(packed) == 2
+    assert keepers.QUIET_S < packed[0] < 20
+    assert packed[1] > 20 + keepers.QUIET_S
+    writer.die()
+
+
+def test_packing_runs_in_a_process_of_its_own(store: Path) -> None:
+    writer = Writer(store)
+    for number in range(1, 5):
+        writer.start(*ids(number), given="a question")
+        writer.end(*ids(number), output="an answer")
+        ingest_step(store)
+        with locks.exclusive(store), connection.writer(store) as con:
+            con.execute("CHECKPOINT store")
+    writer.start(*ids(9))
+    writer.end(*ids(9))
+    ingest_step(store)
+    assert (store / "traces.duckdb.wal").exists()
+    assert keepers.pack(store).startswith("packed ")
+    assert keepers.pack(store) == ""
+    assert not (store / "traces.duckdb.wal").exists()
+    assert spans(store) == 5
+    writer.die()

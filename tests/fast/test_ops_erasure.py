@@ -342,7 +342,7 @@ def test_compaction_without_room_leaves_the_database(store: Path, monkeypatch: p
     ingest.catch_up(store)
     monkeypatch.setattr(
         compaction,
-        "_copy",
+        "copy",
         lambda _con, _fresh: (_ for _ in ()).throw(OSError(28, "No space left on device")),
     )
     with pytest.raises(StoreError, match="No space left"):

@@ -25,7 +25,7 @@ def text_rows(bodies: Iterable[Row], documents: Iterable[Row]) -> tuple[list[Row
     found = []
     for seq, _, _, rank, name, score, content, metadata in documents:
         at, chars = ends.get(seq, 0), None if content is None else len(content)
-        if content:
+        if content is not None:
             parts.setdefault(seq, []).append(content)
             ends[seq] = at + len(content)
         found.append((seq, rank, name, score, at, chars, metadata))

@@ -28,6 +28,11 @@ FRESH: Final = DATABASE + ".new"
 PENDING: Final = "rewrite.pending"
 """A file that is there while erased rows may still lie in the database's blocks; the next rewrite removes it."""
 LOCK_TIMEOUT_S: Final = 30.0
+VECTOR: Final = 2_048
+"""Values that DuckDB compresses as one."""
+MOST_ROWS: Final = 122_880
+"""DuckDB's own row group."""
+ROW_GROUP_CHARS: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ def sweep(store: Path) -> None:
         return
     with locks.exclusive(store) as held:
         if held:
-            _remove(store / FRESH)
+            remove(store / FRESH)
 
 
 def rewrite(store: Path) -> Compacted:
@@ -68,33 +73,53 @@ def _rewrite(store: Path) -> Compacted:
     if not path.exists():
         return Compacted(0, 0, 0, 0.0)
     started, before = time.monotonic(), database_bytes(store)
-    _remove(fresh)
+    remove(fresh)
     con = connection.connect(store, threads=1, memory=connection.INGEST_MEMORY)
     try:
         connection.attach(con, store, read_only=False)
         schema.check(schema.version(con), store)
         con.execute("CHECKPOINT store")
-        _check_room(store, occupancy(con).used)
-        rows = _copy(con, fresh)
-        # DuckDB's lock on the old file is held until after the rename: no other client can slip in and write to it
-        fresh.replace(path)
-        with suppress(FileNotFoundError):
-            (store / PENDING).unlink()
-        _sync(store)
+        check_room(store, occupancy(con).used)
+        rows = copy(con, fresh)
+        put_in_place(store, fresh)
     except OSError as error:
         raise StoreError(
             f"{path} could not be rewritten: {error.strerror or error}; it is unchanged"
         ) from error
     finally:
         con.close()
-        _remove(fresh)
+        remove(fresh)
     return Compacted(before, database_bytes(store), rows, time.monotonic() - started)
 
 
-def _copy(con: duckdb.DuckDBPyConnection, fresh: Path) -> int:
+def put_in_place(store: Path, fresh: Path) -> None:
+    """Make the copy the database. Raises OSError.
+
+    The caller holds the store alone, and the old file open for writing until after the rename: so no other
+    client can slip in and write to it.
+    """
+    fresh.replace(store / DATABASE)
+    with suppress(FileNotFoundError):
+        (store / PENDING).unlink()
+    _sync(store)
+
+
+def row_group(con: duckdb.DuckDBPyConnection) -> int:
+    """Rows of a row group of a copy: as many as have ROW_GROUP_CHARS in their bodies, within DuckDB's bounds.
+
+    A row group is put together in memory, and a body is read by unpacking 2,048 of its neighbours.
+    """
+    found = con.execute(sql("text_row_groups")).fetchall()
+    chars = float(found[0][1]) if found else 0.0
+    rows = int(ROW_GROUP_CHARS / max(chars, 1.0)) // VECTOR * VECTOR
+    return min(max(rows, VECTOR), MOST_ROWS)
+
+
+def copy(con: duckdb.DuckDBPyConnection, fresh: Path) -> int:
     """Copy `store` into a new file, compare the row counts, close it; return the rows. Raises StoreError."""
     quoted = str(fresh).replace("'", "''")
-    con.execute(f"ATTACH '{quoted}' AS fresh ({connection.NEW_OPTIONS})")
+    options = f"{connection.NEW_OPTIONS}, ROW_GROUP_SIZE {row_group(con)}"
+    con.execute(f"ATTACH '{quoted}' AS fresh ({options})")
     fresh.chmod(0o600)
     con.execute("COPY FROM DATABASE store TO fresh")
     counts, copied = _counts(con, "store"), _counts(con, "fresh")
@@ -120,7 +145,8 @@ def _counts(con: duckdb.DuckDBPyConnection, database: str) -> dict[str, int]:
     return counts
 
 
-def _check_room(store: Path, needed: int) -> None:
+def check_room(store: Path, needed: int) -> None:
+    """Raise StoreError when the disk has less than `needed` bytes."""
     free = shutil.disk_usage(store).free
     if free < needed:
         raise StoreError(
@@ -136,7 +162,8 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _remove(fresh: Path) -> None:
+def remove(fresh: Path) -> None:
+    """Delete a copy that is not to be used."""
     for path in (fresh, fresh.with_name(fresh.name + ".wal")):
         with suppress(OSError):
             path.unlink()

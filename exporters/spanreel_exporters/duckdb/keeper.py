@@ -13,6 +13,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -28,9 +29,14 @@ from spanreel.version import __version__
 from spanreel_exporters.duckdb.watch import JournalWatch
 
 RSS_CAP: Final = 128 << 20
-"""Bytes of resident memory; above it an idle keeper replaces itself by a fresh one."""
+"""Bytes of memory of its own (mapped files not counted); above it an idle keeper replaces itself by a fresh one."""
+STEP_BYTES: Final = 4 << 20
+"""Journal bytes of one ingest: it then has some 110 MB of its own at work, 90 at rest."""
+QUIET_S: Final = 5.0
+"""How long nothing came before the database is packed."""
+PACKING_S: Final = 120.0
 AT_WORK: Final = 2
-"""Times RSS_CAP that a keeper with a backlog may use: one step of ingest takes it to some 160 MB."""
+"""Times RSS_CAP that a keeper with a backlog may use: some 110 MB are usual."""
 BUSY_S: Final = 1.0
 IDLE_S: Final = 1.0
 LINGER_S: Final = 10.0
@@ -91,6 +97,7 @@ class Keeper:
         *,
         ingest: Callable[[Path], Step],
         upkeep: Callable[[Path], str] = lambda _store: "",
+        pack: Callable[[Path], str] = lambda _store: "",
         log: Callable[[str], None] = lambda _text: None,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
@@ -99,6 +106,7 @@ class Keeper:
         self._store = store
         self._ingest = ingest
         self._upkeep = upkeep
+        self._pack = pack
         self._log = log
         self._sleep = sleep
         self._monotonic = monotonic
@@ -107,6 +115,8 @@ class Keeper:
         self._identity = _identity(store)
         self._stopping = False
         self._resting = False
+        self._loose_since: float | None = monotonic()
+        """When rows came last; None once the database was packed after that."""
         self._pause = BUSY_S
 
     def stop(self) -> None:
@@ -138,7 +148,10 @@ class Keeper:
                 active = now
             if now >= upkeep_at:
                 upkeep_at = now + UPKEEP_S
-                self._look_after()
+                self._look_after(self._upkeep)
+            if self._resting and self._loose_since is not None and now - self._loose_since > QUIET_S:
+                self._loose_since = None
+                self._look_after(self._pack)
             if now - active > (PATIENCE_S if unsettled else LINGER_S):
                 return "stuck" if unsettled else "idle"
             self._sleep(self._pause)
@@ -162,12 +175,14 @@ class Keeper:
             self._log(f"{type(error).__name__}: {error}")
             self._pause = min(max(self._pause * 2, BUSY_S), RETREAT_S)
             return True
+        if step.moved:
+            self._loose_since = self._monotonic()
         self._pause = 0.0 if step.more else BUSY_S if step.moved else min(self._pause * 1.5 or BUSY_S, IDLE_S)
         return step.more
 
-    def _look_after(self) -> None:
+    def _look_after(self, task: Callable[[Path], str]) -> None:
         try:
-            done = self._upkeep(self._store)
+            done = task(self._store)
             if done:
                 self._log(done)
         except Exception as error:
@@ -184,11 +199,15 @@ def _identity(store: Path) -> tuple[int, int] | None:
 
 
 def resident_bytes() -> int:
-    """Return this process's resident set in bytes (0 where /proc is not there)."""
+    """Return the bytes of resident memory that are this process's own (0 where /proc is not there).
+
+    Pages of files are left out: DuckDB's library alone has 50 MB of them, shared with every other process.
+    """
     try:
         with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - read every round
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
+            _size, resident, shared, *_rest = map(int, file.read().split())
+            return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
         return 0
 
 
@@ -252,7 +271,7 @@ def ingest_step(store: Path) -> Step:
     """Ingest once, waiting behind the gate for readers. Raises StoreError, also for a foreign client."""
     from spanreel_exporters.duckdb import ingest
 
-    report = ingest.ingest_once(store, blocking=True)
+    report = ingest.ingest_once(store, budget_bytes=STEP_BYTES, blocking=True)
     if report.trouble:
         raise StoreError(report.trouble)
     return Step(moved=report.bytes_read > 0, more=not report.caught_up)
@@ -287,6 +306,23 @@ def settle(store: Path) -> None:
                 con.execute("CHECKPOINT store")
 
 
+def pack(store: Path) -> str:
+    """Fold the write-ahead log in, and pack the database where that pays, in a process of its own.
+
+    Returns what was done in words for the log. Raises StoreError.
+    """
+    settle(store)
+    paths = os.pathsep.join(entry for entry in sys.path if entry)
+    done = subprocess.run(  # noqa: S603 - our own module
+        [sys.executable, "-P", "-m", "spanreel_exporters.duckdb.tidy", str(store)],
+        env={**os.environ, "PYTHONPATH": paths}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, errors="replace", timeout=PACKING_S, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise StoreError(done.stdout.strip()[-300:] or f"packing ended with exit code {done.returncode}")
+    return done.stdout.strip()
+
+
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="spanreel-keeper", description=__doc__)
     parser.add_argument("--store", required=True, type=Path)
@@ -310,7 +346,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _sign(lock)
     log = KeeperLog(store)
     started = time.monotonic()
-    keeper = Keeper(store, ingest=ingest_step, upkeep=upkeep, log=log.write, rss_cap=RSS_CAP)
+    keeper = Keeper(store, ingest=ingest_step, upkeep=upkeep, pack=pack, log=log.write, rss_cap=RSS_CAP)
     signal.signal(signal.SIGTERM, lambda _number, _frame: keeper.stop())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
