@@ -95,7 +95,9 @@ def test_a_match_is_marked_and_opened_where_it_stands(view: Watched) -> None:
     assert "288" in page.locator("[data-testid=span-detail]").inner_text()
     page = view.go("/?q=organization")
     error = page.locator(".sr-row-error")
-    assert error.inner_text() == "… for gpt-4.1 in organization org-1 on tokens per min", "from where the match is seen"
+    assert error.inner_text() == "… for gpt-4.1 in organization org-1 on tokens per min", (
+        "from where the match is seen"
+    )
     page = view.go("/?q=%3Cimg+src")
     page.wait_for_selector("mark")
     assert set(page.locator("mark").all_inner_texts()) == {"<img src"}, "text, never markup"
