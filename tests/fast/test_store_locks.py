@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from spanreel.errors import StoreError
+from spanreel.journal import Journal
 from spanreel_exporters.duckdb import locks
 
 
@@ -101,7 +102,23 @@ def test_an_owner_lives_as_long_as_it_holds_its_lock(tmp_path: Path) -> None:
     assert not locks.owner_alive(owner)
 
 
-def test_a_writer_between_making_and_locking_its_file_is_not_dead(tmp_path: Path) -> None:
-    owner = tmp_path / "1-a-b.owner"
-    owner.touch()
-    assert locks.owner_alive(owner)
+def test_a_writer_is_never_seen_with_an_owner_file_that_is_not_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+    rename = Path.rename
+
+    def watched(self: Path, target: Path) -> Path:
+        moved = rename(self, target)
+        seen.append(locks.owner_alive(target))
+        return moved
+
+    monkeypatch.setattr(Path, "rename", watched)
+    journal = Journal(tmp_path / "s", {"procid": "1-aaaaaaaa-bbbbbbbb"})
+    journal.append(b"void\t1\t\n")
+    assert seen == [True]
+    assert [path.name for path in (tmp_path / "s" / "journal").glob("*.owner")] == [
+        "1-aaaaaaaa-bbbbbbbb.owner"
+    ]
+    journal.close()
+    assert not locks.owner_alive(tmp_path / "s" / "journal" / "1-aaaaaaaa-bbbbbbbb.owner")

@@ -196,12 +196,17 @@ class Journal:
             raise StoreError(f"the store {self.store} and its folder were deleted")
         stores.create(self.store)
         path = self.store / stores.JOURNAL / f"{self.procid}.owner"
-        self._owner = Descriptor(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        claim = path.with_suffix(".claim")
+        self._owner = Descriptor(os.open(claim, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         try:
             import fcntl
         except ImportError:  # Windows: no liveness lock; the reader goes by the age of the file
-            return
-        fcntl.flock(self._owner.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            pass
+        else:
+            fcntl.flock(self._owner.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        claim.rename(
+            path
+        )  # under its name it is locked from the first: nobody takes a living process for dead
 
     # -- the journal's own thread: retires old segments, repairs ----------------
 

@@ -24,8 +24,6 @@ from spanreel.errors import StoreError
 MAIN: Final = "ingest.lock"
 GATE: Final = "gate.lock"
 _POLL_S: Final = 0.002
-OWNER_GRACE_S: Final = 2.0
-"""A writer makes its owner file and then locks it; until this age an unlocked file is not a dead writer's."""
 _NETWORK: Final = frozenset({
     "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "gpfs", "beegfs",
     "fuse.sshfs", "fuse.s3fs", "fuse.rclone", "fuse.gcsfuse", "fuse.grpcfuse", "fakeowner", "afpfs", "webdav",
@@ -112,8 +110,6 @@ def owner_alive(owner: Path) -> bool:
     except OSError:
         return False
     try:
-        if abs(time.time() - os.fstat(handle).st_mtime) < OWNER_GRACE_S:
-            return True
         return not _try(handle, fcntl.LOCK_SH)
     finally:
         os.close(handle)
