@@ -312,11 +312,12 @@ def test_a_read_only_store_harms_no_program_and_can_be_read(store: Path) -> None
         run(store, "record()", SPANREEL_KEEPER="off")
         listing = "from spanreel import cli; sys.exit(cli.main(['sql', 'SELECT count(*) AS n FROM spans', '--json']))"
         assert run(store, listing, SPANREEL_KEEPER="off") == '[\n  {\n    "n": 3\n  }\n]\n'
+        run(store, "record()", SPANREEL_KEEPER="off")
         subprocess.run(["mount", "-o", "remount,ro", str(store)], check=True)
         assert run(store, "record(); print('unharmed')") == "unharmed\n"
         child = program(store, listing)
         out, err = child.communicate()
-        assert '"n": 3' in out
+        assert '"n": 6' in out
         assert "Read-only" in err
         doctor = program(store, "from spanreel import cli; sys.exit(cli.main(['doctor']))")
         assert "read-only" in doctor.communicate()[0]
