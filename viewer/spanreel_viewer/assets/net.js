@@ -85,6 +85,10 @@ export class Watch {
     this.timer = 0;
     this.again();
   }
+  /** What was read last is as of this token: without it, what came before the first look would go unseen. @param {string|undefined} token */
+  since(token) {
+    if (this.token === null && token) this.token = token;
+  }
   again() {
     this.timer = window.setTimeout(() => this.look(), this.failing ? this.every * 3 : this.every);
   }

@@ -32,7 +32,11 @@ class List {
   constructor(host) {
     this.query = fromAddress(new URLSearchParams(location.search));
     this.pages = new Pages(
-      (offset, limit, signal) => get("/api/traces", { ...this.query, offset, limit }, signal),
+      async (offset, limit, signal) => {
+        const answer = await get("/api/traces", { ...this.query, offset, limit }, signal);
+        this.watch?.since(answer.token);
+        return answer;
+      },
       () => this.arrived(),
       (error) => this.failed(error),
     );
