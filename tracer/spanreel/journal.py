@@ -245,8 +245,9 @@ class Journal:
         with self._lock:
             if segment is not self._segment:
                 return
+            segment.seal()
+            records = segment.content()  # before it is retired: another round may close it at once
             self._let_go(segment)
-            records = segment.content()
             self._on_loss("store_vanished", 1)
             self._queue.appendleft(records)
             self._queued += len(records)
@@ -256,12 +257,12 @@ class Journal:
         """The program has closed our descriptors, the liveness lock with them: go on in a new segment."""
         with self._lock:
             if segment is self._segment:
+                segment.seal()
                 self._let_go(segment)
                 self._open(0)
 
     def _let_go(self, segment: Segment) -> None:
-        """Seal the open segment and give up everything that belongs to it."""
-        segment.seal()
+        """Give up a sealed segment and everything that belongs to it."""
         self._segment, self._write = None, _refuse
         self._retired.append(segment)
         self._release_owner()
