@@ -123,11 +123,6 @@ class Segment:
         """Whether the descriptor is still the one that was opened; see `Descriptor`."""
         return self._file.ours()
 
-    @property
-    def room(self) -> int:
-        """Bytes left."""
-        return self.size - self._map.tell()
-
     def content(self) -> bytes:
         """The records of a sealed segment (without the header)."""
         return self._map[HEADER_BYTES : self._used]

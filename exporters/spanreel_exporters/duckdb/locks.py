@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from spanreel import keeper_rules
 from spanreel.errors import StoreError
 
 MAIN: Final = "ingest.lock"
@@ -153,15 +153,4 @@ def _refuse_network(store: Path) -> None:
 @lru_cache(maxsize=64)
 def filesystem(path: str) -> str:
     """The type of the file system that holds `path`; "" where it cannot be told."""
-    if not sys.platform.startswith("linux"):
-        return ""
-    best, kind = "", ""
-    real = os.path.realpath(path)
-    with suppress(OSError), open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:  # noqa: PTH123
-        for line in mounts:
-            before, _, after = line.partition(" - ")
-            point = before.split()[4].replace("\\040", " ")
-            inside = real == point or real.startswith(point.rstrip("/") + "/")
-            if inside and len(point) >= len(best):
-                best, kind = point, after.split()[0]
-    return kind
+    return keeper_rules.filesystem(Path(path)) or ""
