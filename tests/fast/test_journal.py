@@ -170,7 +170,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     disk = tmp_path / "disk"
     disk.mkdir()
     made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(disk)], capture_output=True, check=False
     )
     if made.returncode:
         pytest.skip("a small file system can be mounted by root only")
@@ -183,7 +183,7 @@ def test_a_full_disk_that_is_freed_again_loses_nothing_within_the_queue(
 ) -> None:
     monkeypatch.setattr("spanreel.journal.RETRY_NS", 0)
     ballast = small_disk / "ballast"
-    ballast.write_bytes(bytes(200 << 10))
+    ballast.write_bytes(bytes(456 << 10))
     journal, losses = _journal(small_disk / "s")
     for n in range(4000):
         journal.append(b"x\t%04d%s\n" % (n, b"z" * 40))
