@@ -185,6 +185,7 @@ def test_a_full_disk_that_is_freed_again_loses_nothing_within_the_queue(
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(456 << 10))
     journal, losses = _journal(small_disk / "s")
+    journal._attendant = True  # its own thread would give room back at a moment of its choosing
     for n in range(4000):
         journal.append(b"x\t%04d%s\n" % (n, b"z" * 40))
     assert journal.trouble is not None
