@@ -22,9 +22,18 @@ class Usage:
     output_tokens: int | None = None
     cache_read_tokens: int | None = None
     cache_write_tokens: int | None = None
+    """All of them, whatever their time to live."""
+    cache_write_1h_tokens: int | None = None
+    """Those of `cache_write_tokens` that are kept for an hour (Anthropic bills them higher)."""
     reasoning_tokens: int | None = None
     audio_input_tokens: int | None = None
     audio_output_tokens: int | None = None
+    image_input_tokens: int | None = None
+    image_output_tokens: int | None = None
+    search_units: int | None = None
+    """What Cohere bills a rerank by."""
+    web_searches: int | None = None
+    """Searches that the provider ran and bills by the request."""
     cost_usd: float | None = None
     raw: Mapping[str, Any] = field(default_factory=dict)
 
@@ -48,6 +57,10 @@ class Call:
     tool_definitions: Sequence[dict[str, Any]] = ()
     finish_reasons: Sequence[str] = ()
     """Normalised: stop, length, tool_call, content_filter, error."""
+    documents: Sequence[Mapping[str, Any]] = ()
+    """What a rerank or a search on the wire returned: dicts of id, score, content, metadata."""
+    query: str | None = None
+    """What a rerank or a search was asked."""
     usage: Usage | None = None
     error_type: str | None = None
     error_message: str | None = None

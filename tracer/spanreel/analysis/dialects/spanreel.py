@@ -134,6 +134,8 @@ def _read_call(row: Canonical, call: Call) -> None:
         row.reasoning_tokens = _first(usage.reasoning_tokens, row.reasoning_tokens)
         if usage.cost_usd is not None and row.cost_usd is None:
             row.cost_usd, row.cost_source = usage.cost_usd, REPORTED
+    if call.documents:
+        row.documents = documents(call.documents)
     if call.input_messages:
         row.input = _dump(call.input_messages)
     if call.output_messages:
