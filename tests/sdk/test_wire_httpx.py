@@ -314,14 +314,15 @@ def test_a_version_out_of_range_is_named() -> None:
 
     hook = wire.HOOKS[0]
     module = types.ModuleType("httpx")
-    assert wire._wrap(hook, module).state == "out of range"
+    module.__version__ = "one"  # type: ignore[attr-defined]
+    assert wire.hooks.wrap(hook, module).state == "out of range"
     module.__version__ = "1.0.0"  # type: ignore[attr-defined]
-    assert wire._wrap(hook, module).reason == "httpx 1.0.0 is not >=0.24,<1"
+    assert wire.hooks.wrap(hook, module).reason == "httpx 1.0.0 is not >=0.24,<1"
     module.__version__ = "0.28.1"  # type: ignore[attr-defined]
     from spanreel.guard import guard
 
     guard.strict = False
-    outcome = wire._wrap(hook, module)
+    outcome = wire.hooks.wrap(hook, module)
     assert outcome.state == "failed"
     assert "Client" in outcome.reason
 

@@ -6,12 +6,15 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spanreel import recorder as recorders
 from spanreel.config import Capture, Keeper, Redact
 from spanreel.errors import SpanreelError
 from spanreel.guard import guard
+
+if TYPE_CHECKING:
+    from spanreel.hooks import Hooks
 
 
 def configure(
@@ -48,27 +51,38 @@ def configure(
 
 
 def instrument(*names: str, exclude: Sequence[str] = ()) -> list[Any]:
-    """Record LLM calls of the whole process, inside a trace or not; returns what was wrapped and why not.
+    """Record LLM, retrieval and tool calls of the whole process, inside a trace or not.
 
-    `names` are the HTTP libraries to watch (all that are known by default), `exclude` those to leave.
+    `names` are the libraries to watch (all that are known by default), `exclude` those to leave alone.
+    Returns what became of each: wrapped, waiting for its import, out of range, failed, or unknown.
     """
     with guard("instrument"):
-        from spanreel import wire
+        from spanreel import hooks
 
         recorders.widen("all")
         recorders.active()
-        wanted = {name for name in names or wire.LIBRARIES if name not in exclude}
-        return list(wire.install(wanted))
+        wanted = {name for room in _rooms() for name in names or room.libraries if name not in exclude}
+        found: list[Any] = []
+        for room in _rooms():
+            room.uninstall(exclude)
+            found += [outcome for outcome in room.install(wanted) if outcome.name in wanted]
+        known = {outcome.name for outcome in found}
+        return found + [hooks.unknown(name, _rooms()) for name in names if name not in {*known, *exclude}]
     return []
 
 
 def uninstrument() -> None:
-    """Take the wire hooks out again; decorated functions go on being recorded."""
+    """Take the hooks out of all libraries again; decorated functions go on being recorded."""
     with guard("uninstrument"):
-        from spanreel import wire
-
-        wire.uninstall()
+        for room in _rooms():
+            room.uninstall()
         recorders.widen("off")
+
+
+def _rooms() -> tuple[Hooks, ...]:
+    from spanreel import instruments, wire
+
+    return wire.hooks, instruments.hooks
 
 
 def flush(timeout: float = 5) -> bool:

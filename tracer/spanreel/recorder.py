@@ -234,16 +234,17 @@ def _activate() -> Recorder | None:
 
 
 def _install() -> None:
-    """What the first entry brings with it: threads carry the context, the wire is watched."""
+    """What the first entry brings with it: threads carry the context, wire and libraries are watched."""
     from spanreel import propagation
 
     with guard("propagation.install"):
         propagation.install()
     if _holder.settings.instrument != "off":
         with guard("wire.install"):
-            from spanreel import wire
+            from spanreel import instruments, wire
 
             wire.install()
+            instruments.install()
 
 
 def begin(
