@@ -73,14 +73,40 @@ class Canonical:
     response_model: str | None = None
     finish_reason: str | None = None
     input_tokens: int | None = None
+    """Inclusive: cache reads, cache writes and every modality are part of it."""
     output_tokens: int | None = None
+    """Inclusive: reasoning and every modality are part of it."""
     cache_read_tokens: int | None = None
     cache_write_tokens: int | None = None
+    """All of them, whatever their time to live."""
+    cache_write_1h_tokens: int | None = None
+    """Those of `cache_write_tokens` that are kept for an hour."""
     reasoning_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+    audio_cache_read_tokens: int | None = None
+    """Part of both `audio_input_tokens` and `cache_read_tokens`."""
+    image_input_tokens: int | None = None
+    image_output_tokens: int | None = None
+    search_units: int | None = None
+    """What a rerank is billed by at Cohere."""
+    web_searches: int | None = None
+    """Searches that the provider ran and bills by the request."""
+    service_tier: str | None = None
+    """As the provider names it: default, flex, priority, batch, ...; the response's word wins over the request's."""
+    usage_mark: str | None = None
+    """Why the counts cannot all be true (see usage_buckets.py); None where they add up. Set at ingest."""
     cost_usd: float | None = None
+    """A cost that the provider or program reported, with `cost_source` "reported"; else priced at ingest."""
     cost_source: str | None = None
-    """reported | user | book:<version> | unpriced; None where nothing is billed."""
+    """reported | user:<file> <date> | book:<version> | unpriced; None where nothing is billed."""
     ttft_ms: float | None = None
+    first_visible_ms: float | None = None
+    """From the start to the first token that is shown, where reasoning came before it."""
+    inter_token_p95_ms: float | None = None
+    """95th percentile of the waits between the chunks of the stream."""
+    retry_wait_ms: float | None = None
+    """What passed between the attempts of the call."""
     tool_name: str | None = None
     session_id: str | None = None
     user_id: str | None = None

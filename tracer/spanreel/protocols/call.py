@@ -28,6 +28,8 @@ class Usage:
     reasoning_tokens: int | None = None
     audio_input_tokens: int | None = None
     audio_output_tokens: int | None = None
+    audio_cache_read_tokens: int | None = None
+    """Part of both `audio_input_tokens` and `cache_read_tokens`."""
     image_input_tokens: int | None = None
     image_output_tokens: int | None = None
     search_units: int | None = None
