@@ -478,6 +478,7 @@ def test_fold_is_total_and_can_be_written(
     assert table.fold(name, [attempt]) == call
     for event in exchange.read(attempt).events:
         assert protocol.carries_output(event) in {True, False}
+        assert protocol.carries_text(event) in {True, False}
         assert protocol.ends(event) in {True, False}
 
 

@@ -66,5 +66,7 @@ class Call:
     usage: Usage | None = None
     error_type: str | None = None
     error_message: str | None = None
+    first_visible_ns: int | None = None
+    """When the first text that a reader sees came in a stream (ns since the epoch); reasoning comes before it."""
     output_started: bool = True
     """False where a stream was cut before its end marker."""

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from spanreel.protocols import sse
+from spanreel.protocols import framing, sse
 from spanreel.protocols.shapes import EMPTY, integer, mapping, parse, sequence, text
 
 if TYPE_CHECKING:
@@ -34,7 +34,11 @@ class Exchange:
     body: Mapping[str, Any] = field(default_factory=dict)
     """The response where it is one JSON object."""
     events: tuple[Mapping[str, Any], ...] = ()
-    """The JSON objects of an event stream; `type` is set from the event's name where they have none."""
+    """The JSON objects of a stream; `type` is set from the event's name where they have none."""
+    ends: tuple[int, ...] = ()
+    """Where each of `events` ends in the response's bytes."""
+    chunks: tuple[tuple[int, int], ...] = ()
+    """(offset of its first byte, ns since the epoch) of each piece the response came in, as far as recorded."""
     streamed: bool = False
     done: bool = False
     """The end marker `[DONE]` was seen, or the reader left a stream on purpose: nothing was cut."""
@@ -49,20 +53,26 @@ def read(attempt: Attempt) -> Exchange:
     status = integer(meta.get("status"))
     body: Mapping[str, Any] = EMPTY
     events: tuple[Mapping[str, Any], ...] = ()
-    streamed = sse.looks_like(attempt.response)
+    ends: tuple[int, ...] = ()
+    content_type = text(mapping(meta.get("response_headers")).get("content-type")) or ""
+    failed = status is not None and status >= HTTP_ERROR
+    framed = None if failed else framing.find(attempt.response, content_type, path)
+    streamed = framed is not None
     done = False
-    if streamed:
-        events, done = _events(attempt.response)
+    if framed is not None:
+        events, ends, done = _events(framed, attempt.response)
         done = done or meta.get("ending") in LEFT
     else:
         body = error_object(parse(attempt.response))
+        if failed and not body and sse.looks_like(attempt.response):
+            body = next(iter(_events(framing.SSE, attempt.response)[0]), EMPTY)
     error_type, error_message = text(meta.get("error_type")), text(meta.get("error_message"))
     found = http_error(status, body) or _stream_error(events)
     if found is not None:
         error_type, error_message = found
     return Exchange(
         host=host, port=port, path=path, status=status, request=mapping(parse(attempt.request)),
-        body=body, events=events, streamed=streamed, done=done,
+        body=body, events=events, ends=ends, chunks=_chunks(meta), streamed=streamed, done=done,
         error_type=error_type, error_message=error_message,
     )  # fmt: skip
 
@@ -96,7 +106,7 @@ def http_error(status: int | None, body: Mapping[str, Any]) -> tuple[str, str | 
     message = (
         text(error) or text(details.get("message")) or text(body.get("message")) or text(body.get("detail"))
     )
-    code = text(details.get("code")) or text(details.get("type"))
+    code = text(details.get("code")) or text(details.get("type")) or text(details.get("status"))
     if message is not None and code is not None:
         message = f"{message} [{code}]"
     return str(status), message or code
@@ -122,17 +132,34 @@ def _stream_error(events: tuple[Mapping[str, Any], ...]) -> tuple[str, str | Non
     return event_error(events[-1]) if events else None
 
 
-def _events(data: bytes) -> tuple[tuple[Mapping[str, Any], ...], bool]:
+def _chunks(meta: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
+    start_ns = integer(meta.get("start_ns"))
+    if start_ns is None:
+        return ()
+    found: list[tuple[int, int]] = []
+    for pair in sequence(meta.get("chunks")):
+        offset, after = (integer(value) for value in pair) if len(sequence(pair)) == 2 else (None, None)
+        if offset is None or after is None:
+            return ()
+        found.append((offset, start_ns + after))
+    return tuple(found)
+
+
+def _events(
+    framed: framing.Framing, data: bytes
+) -> tuple[tuple[Mapping[str, Any], ...], tuple[int, ...], bool]:
     found: list[Mapping[str, Any]] = []
+    ends: list[int] = []
     done = False
-    for event in sse.events(data):
+    for event in framed.events(data):
         if event.data.startswith(sse.DONE):
             done = True
             continue
         payload = payload_of(event)
         if payload:
             found.append(payload)
-    return tuple(found), done
+            ends.append(event.end)
+    return tuple(found), tuple(ends), done
 
 
 def payload_of(event: sse.Event) -> Mapping[str, Any]:

@@ -41,6 +41,17 @@ class OpenAIChat:
                 return True
         return False
 
+    def carries_text(self, event: Mapping[str, Any]) -> bool:
+        """Look for text, refusal or audio; a list of parts may be thinking alone."""
+        for choice in sequence(event.get("choices")):
+            delta = mapping(mapping(choice).get("delta"))
+            content = delta.get("content")
+            if isinstance(content, list):
+                content = any(part["type"] != "reasoning" for part in parts(content))
+            if content or delta.get("refusal") or delta.get("audio"):
+                return True
+        return False
+
     def ends(self, event: Mapping[str, Any]) -> bool:
         """Look for a finish reason, or for the usage that comes after the last choice."""
         if any(mapping(choice).get("finish_reason") for choice in sequence(event.get("choices"))):

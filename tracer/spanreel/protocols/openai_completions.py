@@ -35,6 +35,10 @@ class OpenAICompletions:
         """Look for any text."""
         return any(mapping(choice).get("text") for choice in sequence(event.get("choices")))
 
+    def carries_text(self, event: Mapping[str, Any]) -> bool:
+        """Look for any text."""
+        return self.carries_output(event)
+
     def ends(self, event: Mapping[str, Any]) -> bool:
         """Look for a finish reason, or for the usage after the last choice."""
         if any(mapping(choice).get("finish_reason") for choice in sequence(event.get("choices"))):

@@ -38,6 +38,10 @@ class OpenAIEmbeddings:
         """Say no: embeddings are never streamed."""
         return bool(event) and False
 
+    def carries_text(self, event: Mapping[str, Any]) -> bool:
+        """Say no: embeddings are never streamed."""
+        return bool(event) and False
+
     def ends(self, event: Mapping[str, Any]) -> bool:
         """Say no: embeddings are never streamed."""
         return bool(event)

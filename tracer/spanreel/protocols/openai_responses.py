@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TERMINAL = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
+VISIBLE = (
+    "response.output_text.delta",
+    "response.refusal.delta",
+    "response.audio.delta",
+    "response.audio.transcript.delta",
+)
 _INCOMPLETE = {"max_output_tokens": "length", "max_messages": "length", "content_filter": "content_filter"}
 
 
@@ -43,6 +49,10 @@ class OpenAIResponses:
         """Look for a delta of anything: text, reasoning, arguments, audio."""
         kind = text(event.get("type")) or ""
         return kind.startswith("response.") and kind.endswith(".delta")
+
+    def carries_text(self, event: Mapping[str, Any]) -> bool:
+        """Look for a delta of text, refusal or audio."""
+        return event.get("type") in VISIBLE
 
     def ends(self, event: Mapping[str, Any]) -> bool:
         """Look for one of the four events that hold the finished response."""

@@ -1,8 +1,8 @@
 """Which provider answers at a host: the one table for every OpenAI-compatible API.
 
 Names are `gen_ai.provider.name` values of the OpenTelemetry GenAI conventions where they exist there.
-An unknown host is called "openai": it speaks that API, and prices of open-weight gateways are looked up by
-model name.
+An unknown host is called after the family whose protocol it speaks ("openai" for every compatible server), and
+prices of open-weight gateways are looked up by model name.
 """
 
 from __future__ import annotations
@@ -47,18 +47,27 @@ HOSTS: tuple[tuple[str, str], ...] = (
 LOCAL_PORTS: dict[int, str] = {11434: "ollama", 1234: "lm_studio"}
 """Servers that are known by the port they listen on by default; vLLM's 8000 is everybody's."""
 
+FAMILIES: dict[str, str] = {
+    "anthropic": "anthropic",
+    "gemini": "gcp.gemini",
+    "vertex": "gcp.vertex_ai",
+    "ollama": "ollama",
+}
+"""What stands before the dot in a protocol's name -> who answers at a host that is in no table."""
+
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "host.docker.internal")  # noqa: S104 - compared, not bound
 
 
 @lru_cache(maxsize=256)
-def provider(host: str, port: int | None = None) -> str:
-    """Return the provider behind `host` (lower case, without port) and `port`."""
+def provider(host: str, port: int | None = None, protocol: str = "") -> str:
+    """Return the provider behind `host` (lower case, without port) and `port`, asked in a `protocol` by its name."""
+    default = FAMILIES.get(protocol.partition(".")[0], DEFAULT)
     host = host.lower().strip("[]")
     if host in LOCAL_HOSTS:
-        return LOCAL_PORTS.get(port or 0, DEFAULT)
+        return LOCAL_PORTS.get(port or 0, default)
     for suffix, name in HOSTS:
         if host == suffix or host.endswith("." + suffix):
             return name
     if host.startswith("bedrock-runtime.") and host.endswith(".amazonaws.com"):
         return "aws.bedrock"
-    return DEFAULT
+    return default

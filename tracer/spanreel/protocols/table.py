@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from bisect import bisect_right
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from spanreel.protocols import exchange as exchanges
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from spanreel.analysis.record import Attempt
+    from spanreel.protocols.exchange import Exchange
     from spanreel.protocols.wire_protocol import WireProtocol
 
 logger = logging.getLogger("spanreel")
@@ -76,10 +79,24 @@ def fold(protocol: str, attempts: Sequence[Attempt]) -> Call:
     last = max(attempts, key=lambda attempt: attempt.seq)
     host, port, _ = exchanges.address(str(last.meta.get("url", "")))
     if known is None:
-        return Call(provider=provider(host, port), operation="")
+        return Call(provider=provider(host, port, protocol), operation="")
     try:
-        return known.fold(exchanges.read(last))
+        exchange = exchanges.read(last)
+        call = known.fold(exchange)
+        visible = _first_visible_ns(known, exchange)
+        return call if visible is None else replace(call, first_visible_ns=visible)
     except Exception:
         # The readers are total (property-tested); should one not be, its call keeps its place in the store.
         logger.warning("spanreel could not read a %s exchange", protocol, exc_info=True)
-        return Call(provider=provider(host, port), operation=known.operation)
+        return Call(provider=provider(host, port, protocol), operation=known.operation)
+
+
+def _first_visible_ns(protocol: WireProtocol, exchange: Exchange) -> int | None:
+    """When the chunk came with which the first event was whole that shows a reader something."""
+    if not exchange.chunks:
+        return None
+    for event, end in zip(exchange.events, exchange.ends, strict=True):
+        if protocol.carries_text(event):
+            place = bisect_right(exchange.chunks, end - 1, key=lambda chunk: chunk[0])
+            return exchange.chunks[place - 1][1] if place else None
+    return None

@@ -46,6 +46,10 @@ class WireProtocol(Protocol):
         """Tell whether a stream event holds something the model said (the first one is the first token)."""
         ...
 
+    def carries_text(self, event: Mapping[str, Any]) -> bool:
+        """Tell whether a stream event holds something a reader sees: not reasoning, not a call of a tool."""
+        ...
+
     def ends(self, event: Mapping[str, Any]) -> bool:
         """Tell whether a stream that has seen this event is whole."""
         ...

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from spanreel.protocols import sse
+from spanreel.protocols import framing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from spanreel.protocols.framing import Framing
 
 HOLD = 32 << 20
 """Bytes of one body held while it passes; beyond it only the last `TAIL` bytes are."""
@@ -75,15 +77,19 @@ class Timeline:
         return self.times[bisect_left(self.ends, offset + 1)]
 
 
-def bounded(data: bytes, tail: bytes, limit: int) -> tuple[bytes, int]:
+def bounded(data: bytes, tail: bytes, limit: int, framed: Framing | None = None) -> tuple[bytes, int]:
     """Return a body of at most about `limit` bytes that still parses, and how much of its beginning is untouched.
 
-    `tail` is what followed a body that was too long to be held.
+    `tail` is what followed a body that was too long to be held, `framed` how its events are told apart.
     """
     if len(data) <= limit and not tail:
         return data, len(data)
-    if sse.looks_like(data):
+    if framed is framing.SSE:
         return _bounded_stream(data, tail, limit)
+    if framed is not None and not tail:
+        kept, untouched = _bounded_events(framed, data, limit)
+        if untouched or framed is framing.LINES:
+            return kept, untouched
     if not tail:
         try:
             shrunk = orjson.dumps(shrink(orjson.loads(data)))
@@ -102,6 +108,14 @@ def _bounded_stream(data: bytes, tail: bytes, limit: int) -> tuple[bytes, int]:
     head = data[:head_end] if head_end > len(b"\r\n\r\n") else b""
     rest = tail[tail.find(b"\n\n") + 2 :] if b"\n\n" in tail else tail[tail.find(b"\r\n\r\n") + 4 :]
     return head + b": spanreel left out the middle of this stream\n\n" + rest, len(head)
+
+
+def _bounded_events(framed: Framing, data: bytes, limit: int) -> tuple[bytes, int]:
+    """First and last events of JSON lines or a JSON array; what stands between two events goes with the second."""
+    ends = [event.end for event in framed.events(data)]
+    head_end = next((end for end in reversed(ends) if end <= limit), 0)
+    rest = next((end for end in ends if end >= max(head_end, len(data) - TAIL)), head_end)
+    return data[:head_end] + data[rest:], head_end
 
 
 def shrink(value: Any) -> Any:

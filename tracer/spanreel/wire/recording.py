@@ -86,7 +86,7 @@ def _begin(
     attributes: dict[str, Any] = {
         "spanreel.protocol": protocol.name,
         "gen_ai.operation.name": protocol.operation,
-        "gen_ai.provider.name": provider(address.host, address.port),
+        "gen_ai.provider.name": provider(address.host, address.port, protocol.name),
         "gen_ai.request.model": model,
         "server.address": address.host,
         "server.port": address.port,

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from spanreel import clock, recorder
 from spanreel.analysis.record import Attempt
-from spanreel.protocols import sse, table
+from spanreel.protocols import framing, sse, table
 from spanreel.protocols.exchange import (
     HTTP_ERROR,
     STREAM_CUT,
+    address,
     error_object,
     event_error,
     http_error,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from spanreel.protocols.call import Call
+    from spanreel.protocols.framing import Framing
     from spanreel.protocols.wire_protocol import WireProtocol
     from spanreel.spans import Span
     from spanreel.wire.body import ChunkLog
@@ -79,10 +81,14 @@ class _Received:
     data: bytes
     tail: bytes
     timeline: Timeline
-    streamed: bool
+    framing: Framing | None
     whole: bool = True
     first_ns: int | None = None
     error: tuple[str, str | None] | None = None
+
+    @property
+    def streamed(self) -> bool:
+        return self.framing is not None
 
 
 def write(
@@ -102,11 +108,11 @@ def write(
     attributes = dict(sent.attributes)
     recorded = b""
     if sent.whole:
-        call = table.fold(sent.protocol.name, [Attempt(0, meta, sent.whole, received.data + received.tail)])
-        attributes |= attributes_of(call)
         meta["chunks"] = [
             list(pair) for pair in zip(received.timeline.starts, received.timeline.times, strict=False)
         ]
+        call = table.fold(sent.protocol.name, [Attempt(0, meta, sent.whole, received.data + received.tail)])
+        attributes |= attributes_of(call)
     else:
         recorded = _recorded(meta, sent, received)
     span.record_attempt(sent.retry_count, meta, *_texts(meta, sent.request, recorded))
@@ -132,13 +138,14 @@ def _receive(sent: Sent, answer: Answer, log: ChunkLog) -> _Received:
         chunks, tail = answer.decode(encoding, chunks), b""
     timeline = Timeline(chunks, [tick - sent.tick for tick in log.ticks])
     data = b"".join(chunks)
-    received = _Received(data, tail, timeline, sse.looks_like(data))
+    framed = framing.find(data, answer.headers.get("content-type", ""), address(sent.url)[2])
+    received = _Received(data, tail, timeline, framed)
     if answer.status is not None and answer.status >= HTTP_ERROR:
         found = http_error(answer.status, error_object(parse(data)))
         if found is not None:
             received.error = found[0], found[1] or _untold(answer.status, answer.headers, unread=not log.size)
-    elif received.streamed:
-        _read_stream(sent.protocol, received)
+    elif framed is not None:
+        _read_stream(sent.protocol, framed, received)
     return received
 
 
@@ -154,14 +161,14 @@ def _untold(status: int, headers: Mapping[str, str], *, unread: bool) -> str | N
     return "; ".join(part for part in parts if part) or None
 
 
-def _read_stream(protocol: WireProtocol, received: _Received) -> None:
+def _read_stream(protocol: WireProtocol, framed: Framing, received: _Received) -> None:
     """Find the first token from the front, end and error from the back; the middle is left to the ingest."""
-    for event in sse.events(received.data):
+    for event in framed.events(received.data):
         if protocol.carries_output(payload_of(event)):
             received.first_ns = received.timeline.at(event.end - 1)
             break
     end = received.tail or received.data
-    last = [payload_of(event) for event in sse.last(end, LAST_EVENTS)]
+    last = [payload_of(event) for event in framed.last(end, LAST_EVENTS)]
     received.whole = sse.DONE in end[-64:] or any(protocol.ends(event) for event in last)
     received.error = next((found for event in last if (found := event_error(event)) is not None), None)
 
@@ -193,7 +200,7 @@ def _recorded(meta: dict[str, Any], sent: Sent, received: _Received) -> bytes:
     active = recorder.active()
     if active is None:
         return b""
-    kept, untouched = bounded(received.data, received.tail, sent.limit)
+    kept, untouched = bounded(received.data, received.tail, sent.limit, received.framing)
     if sent.cut or len(kept) != len(received.data) + len(received.tail):
         meta["truncated"] = True
         recorder.loss("wire_truncated")
@@ -203,7 +210,7 @@ def _recorded(meta: dict[str, Any], sent: Sent, received: _Received) -> bytes:
         if pair[0] <= untouched
     ]
     offsets = [start for start, _ in chunks]
-    if received.streamed:
+    if received.framing in {framing.SSE, framing.LINES}:
         recorded, offsets = active.redactor.sse_bytes(kept, offsets)
         recorded, offsets = split.without_secrets(recorded, offsets, active.redactor)
     else:
@@ -231,6 +238,7 @@ def attributes_of(call: Call) -> dict[str, Any]:
         "gen_ai.response.model": call.response_model,
         "gen_ai.response.id": call.response_id,
         "gen_ai.response.finish_reasons": list(call.finish_reasons) or None,
+        "spanreel.first_visible_ns": call.first_visible_ns,
     }
     if call.usage is not None:
         usage = call.usage

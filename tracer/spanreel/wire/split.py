@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _KEYS = (
     "content", "arguments", "delta", "text", "thinking", "partial_json", "reasoning", "reasoning_content",
-    "refusal", "transcript", "input", "code",
+    "refusal", "transcript", "input", "code", "response",
 )  # fmt: skip
 """Fields whose texts are pieces of a longer one, over all protocols."""
 
@@ -24,11 +24,12 @@ _PIECE = re.compile(rb'"(%s)":\s*"((?:[^"\\]|\\.)*)"' % "|".join(_KEYS).encode()
 _MARKS = ("index", "output_index", "content_index", "summary_index", "item_id")
 """Fields that tell pieces of different texts apart."""
 _DEPTH = 60
-_DATA = re.compile(rb"^data: ?(\{.*\})\s*?$", re.MULTILINE)
+_DATA = re.compile(rb"^(?:data: ?)?(\{.*\})\s*?$", re.MULTILINE)
+"""An event of one line: of server-sent events, or of JSON lines."""
 
 
 def without_secrets(data: bytes, offsets: Sequence[int], redactor: Redactor) -> tuple[bytes, list[int]]:
-    """Return an event stream without the secrets that only its joined texts show, and its chunk offsets.
+    """Return a stream (server-sent events, JSON lines) without the secrets that only its joined texts show, and its chunk offsets.
 
     The first piece of such a text takes the whole redacted text, the others become empty. `data` is redacted
     event by event already.

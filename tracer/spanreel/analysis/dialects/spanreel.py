@@ -191,6 +191,7 @@ def _add_call_attributes(kept: dict[str, Any], call: Call) -> None:
         "gen_ai.response.id": call.response_id,
         "gen_ai.request.stream": True if call.stream else None,
         "gen_ai.response.finish_reasons": list(call.finish_reasons) or None,
+        "spanreel.first_visible_ns": call.first_visible_ns,
         **call.parameters,
         "gen_ai.system_instructions": list(call.system_instructions) or None,
         "gen_ai.tool.definitions": list(call.tool_definitions) or None,
