@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["coverage_rows"]
+
 os.environ["SPANREEL_KEEPER"] = "off"
 for _name in ("SPANREEL_STORE", "SPANREEL_DISABLED", "SPANREEL_CAPTURE", "SPANREEL_REDACT", "TRACEPARENT"):
     os.environ.pop(_name, None)
