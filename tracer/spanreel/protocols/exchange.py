@@ -33,6 +33,8 @@ class Exchange:
     request: Mapping[str, Any] = field(default_factory=dict)
     body: Mapping[str, Any] = field(default_factory=dict)
     """The response where it is one JSON object."""
+    value: Any = None
+    """The response where it is JSON of another kind: a bare array of vectors or of scores."""
     events: tuple[Mapping[str, Any], ...] = ()
     """The JSON objects of a stream; `type` is set from the event's name where they have none."""
     ends: tuple[int, ...] = ()
@@ -44,6 +46,9 @@ class Exchange:
     """The end marker `[DONE]` was seen, or the reader left a stream on purpose: nothing was cut."""
     error_type: str | None = None
     error_message: str | None = None
+    request_headers: Mapping[str, Any] = field(default_factory=dict)
+    """Those that are recorded; names in lower case."""
+    response_headers: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read(attempt: Attempt) -> Exchange:
@@ -54,7 +59,9 @@ def read(attempt: Attempt) -> Exchange:
     body: Mapping[str, Any] = EMPTY
     events: tuple[Mapping[str, Any], ...] = ()
     ends: tuple[int, ...] = ()
-    content_type = text(mapping(meta.get("response_headers")).get("content-type")) or ""
+    response_headers = mapping(meta.get("response_headers"))
+    content_type = text(response_headers.get("content-type")) or ""
+    value: Any = None
     failed = status is not None and status >= HTTP_ERROR
     framed = None if failed else framing.find(attempt.response, content_type, path)
     streamed = framed is not None
@@ -63,7 +70,8 @@ def read(attempt: Attempt) -> Exchange:
         events, ends, done = _events(framed, attempt.response)
         done = done or meta.get("ending") in LEFT
     else:
-        body = error_object(parse(attempt.response))
+        value = parse(attempt.response)
+        body = error_object(value)
         if failed and not body and sse.looks_like(attempt.response):
             body = next(iter(_events(framing.SSE, attempt.response)[0]), EMPTY)
     error_type, error_message = text(meta.get("error_type")), text(meta.get("error_message"))
@@ -72,8 +80,9 @@ def read(attempt: Attempt) -> Exchange:
         error_type, error_message = found
     return Exchange(
         host=host, port=port, path=path, status=status, request=mapping(parse(attempt.request)),
-        body=body, events=events, ends=ends, chunks=_chunks(meta), streamed=streamed, done=done,
+        body=body, value=value, events=events, ends=ends, chunks=_chunks(meta), streamed=streamed, done=done,
         error_type=error_type, error_message=error_message,
+        request_headers=mapping(meta.get("request_headers")), response_headers=response_headers,
     )  # fmt: skip
 
 
@@ -104,12 +113,24 @@ def http_error(status: int | None, body: Mapping[str, Any]) -> tuple[str, str | 
     error = body.get("error")
     details = mapping(error)
     message = (
-        text(error) or text(details.get("message")) or text(body.get("message")) or text(body.get("detail"))
+        text(error) or text(details.get("message")) or _told(body.get("message")) or _told(body.get("detail"))
     )
     code = text(details.get("code")) or text(details.get("type")) or text(details.get("status"))
+    if code is None and not details:
+        # xAI, TGI and Mistral write their code beside the message.
+        code = text(body.get("code")) or text(body.get("error_type"))
     if message is not None and code is not None:
         message = f"{message} [{code}]"
     return str(status), message or code
+
+
+def _told(value: object) -> str | None:
+    """Return a message; FastAPI's list of what is wrong with a request (Mistral, vLLM, Fireworks) in one line."""
+    if isinstance(value, dict):
+        value = value.get("detail")
+    if isinstance(value, list):
+        return "; ".join(said for item in value if (said := text(mapping(item).get("msg")))) or None
+    return text(value)
 
 
 def event_error(event: Mapping[str, Any]) -> tuple[str, str | None] | None:
@@ -120,9 +141,15 @@ def event_error(event: Mapping[str, Any]) -> tuple[str, str | None] | None:
         details = mapping(mapping(event.get("response")).get("error"))
     elif event.get("type") == "error":
         details = details or event
+    elif isinstance(mapping(event.get("x_groq")).get("error"), str):
+        error = mapping(event.get("x_groq"))["error"]
+    elif event.get("type") == "message-end":
+        error = mapping(event.get("delta")).get("error")  # Cohere's last event
+        if not isinstance(error, str) or not error:
+            return None
     elif not error or event.get("object") == "response":
         return None
-    kind = details.get("code") or details.get("type")
+    kind = details.get("code") or details.get("type") or event.get("error_type")
     kind = str(kind) if isinstance(kind, str | int) else None
     return kind if kind and kind != "error" else "stream_error", text(details.get("message")) or text(error)
 

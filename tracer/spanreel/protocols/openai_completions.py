@@ -8,7 +8,7 @@ from spanreel.protocols import openai_request
 from spanreel.protocols.call import Call
 from spanreel.protocols.exchange import STREAM_CUT, Exchange, strings
 from spanreel.protocols.openai_usage import finish, usage
-from spanreel.protocols.providers import provider
+from spanreel.protocols.servers import answered_by
 from spanreel.protocols.shapes import integer, mapping, present, sequence, text
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class OpenAICompletions:
         if error_type is not None:
             reasons = {index: reasons.get(index, "error") for index in texts} or {0: "error"}
         return Call(
-            provider=provider(exchange.host, exchange.port),
+            provider=answered_by(exchange, self.name),
             operation=self.operation,
             request_model=self.model(exchange.path, request),
             response_model=text(head.get("model")),

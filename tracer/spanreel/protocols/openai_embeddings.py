@@ -8,7 +8,7 @@ from spanreel.protocols import openai_request
 from spanreel.protocols.call import Call
 from spanreel.protocols.exchange import Exchange, strings
 from spanreel.protocols.openai_usage import usage
-from spanreel.protocols.providers import provider
+from spanreel.protocols.servers import answered_by
 from spanreel.protocols.shapes import integer, mapping, sequence, text
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class OpenAIEmbeddings:
             parameters["gen_ai.embeddings.dimension.count"] = dimension or asked
         output = [{"type": "embedding", "count": len(vectors), "dimension": dimension}] if vectors else []
         return Call(
-            provider=provider(exchange.host, exchange.port),
+            provider=answered_by(exchange, self.name),
             operation=self.operation,
             request_model=self.model(exchange.path, request),
             response_model=text(body.get("model")),

@@ -107,8 +107,9 @@ def _image(part: Mapping[str, Any]) -> Part | None:
 
 
 def _audio(part: Mapping[str, Any]) -> Part | None:
-    audio = mapping(part.get("input_audio"))
-    data = text(audio.get("data"))
+    source = part.get("input_audio")
+    audio = mapping(source)
+    data = text(source) or text(audio.get("data"))
     if data is None:
         return None
     mime = AUDIO_TYPES.get(text(audio.get("format")) or "")
@@ -135,6 +136,13 @@ def _file(part: Mapping[str, Any]) -> Part | None:
     return {**found, **present({"filename": name})}
 
 
+def _document(part: Mapping[str, Any]) -> Part | None:
+    url = text(part.get("document_url"))
+    if url is None:
+        return None
+    return {**media(url, "document"), **present({"filename": text(part.get("document_name"))})}
+
+
 def _reasoning(part: Mapping[str, Any]) -> Part | None:
     content = part.get("thinking", part.get("text"))
     if isinstance(content, list):
@@ -153,6 +161,7 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], Part | None]] = {
     "input_audio": _audio,
     "file": _file,
     "input_file": _file,
+    "document_url": _document,
     "reasoning_text": _reasoning,
     "thinking": _reasoning,
 }

@@ -40,10 +40,11 @@ def parameters(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def response_parameters(response: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the response adds: service tier and fingerprint of the system that served it."""
+    """Return what the response adds: service tier, fingerprint of the system that served it, whom it was routed to."""
     found = {
         "openai.response.service_tier": text(response.get("service_tier")),
         "openai.response.system_fingerprint": text(response.get("system_fingerprint")),
+        "openrouter.provider": text(response.get("provider")),
     }
     return {key: value for key, value in found.items() if value is not None}
 
@@ -103,6 +104,8 @@ _READERS: dict[str, tuple[Told, ...]] = {
     "max_tokens": (_MAX_TOKENS,),
     "top_k": (("gen_ai.request.top_k", _of(integer, "top_k")),),
     "seed": (("gen_ai.request.seed", _of(integer, "seed")),),
+    "random_seed": (("gen_ai.request.seed", _of(integer, "random_seed")),),
+    "agent_id": (("gen_ai.agent.id", _of(text, "agent_id")),),
     "stop": (("gen_ai.request.stop_sequences", lambda request: strings(request.get("stop")) or None),),
     "stream": (("gen_ai.request.stream", _stream),),
     "reasoning_effort": (_EFFORT,),

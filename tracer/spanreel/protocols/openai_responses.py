@@ -11,7 +11,7 @@ from spanreel.protocols.exchange import STREAM_CUT, Exchange
 from spanreel.protocols.openai_items import asks_for_tools, input_messages, output_message
 from spanreel.protocols.openai_parts import parts, tool_definitions
 from spanreel.protocols.openai_usage import usage
-from spanreel.protocols.providers import provider
+from spanreel.protocols.servers import answered_by
 from spanreel.protocols.shapes import EMPTY, integer, mapping, sequence, text
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class OpenAIResponses:
         reason = "error" if error_type is not None else _finish(response, items)
         system = request.get("instructions")
         return Call(
-            provider=provider(exchange.host, exchange.port),
+            provider=answered_by(exchange, self.name),
             operation=self.operation,
             request_model=self.model(exchange.path, request),
             response_model=text(response.get("model")),

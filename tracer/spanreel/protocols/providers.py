@@ -37,10 +37,19 @@ HOSTS: tuple[tuple[str, str], ...] = (
     ("integrate.api.nvidia.com", "nvidia"),
     ("router.huggingface.co", "hugging_face"),
     ("api-inference.huggingface.co", "hugging_face"),
+    ("endpoints.huggingface.cloud", "hugging_face"),
+    ("api.jina.ai", "jina_ai"),
+    ("api.voyageai.com", "voyageai"),
+    ("api.z.ai", "zai"),
+    ("api.novita.ai", "novita"),
+    ("api.studio.nebius.com", "nebius"),
+    ("api.hyperbolic.xyz", "hyperbolic"),
+    ("inference.baseten.co", "baseten"),
     ("dashscope.aliyuncs.com", "alibaba_cloud"),
     ("dashscope-intl.aliyuncs.com", "alibaba_cloud"),
     ("api.cohere.ai", "cohere"),
     ("api.cohere.com", "cohere"),
+    ("ollama.com", "ollama"),
 )
 """(host or domain suffix, provider), tried in order."""
 
@@ -52,6 +61,11 @@ FAMILIES: dict[str, str] = {
     "gemini": "gcp.gemini",
     "vertex": "gcp.vertex_ai",
     "ollama": "ollama",
+    "cohere": "cohere",
+    "mistral": "mistral_ai",
+    "tgi": "tgi",
+    "tei": "tei",
+    "hugging_face": "hugging_face",
 }
 """What stands before the dot in a protocol's name -> who answers at a host that is in no table."""
 
@@ -61,13 +75,19 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "host.docker.internal
 @lru_cache(maxsize=256)
 def provider(host: str, port: int | None = None, protocol: str = "") -> str:
     """Return the provider behind `host` (lower case, without port) and `port`, asked in a `protocol` by its name."""
+    known = by_host(host)
+    if known is not None:
+        return known
     default = FAMILIES.get(protocol.partition(".")[0], DEFAULT)
+    return LOCAL_PORTS.get(port or 0, default) if host.lower().strip("[]") in LOCAL_HOSTS else default
+
+
+@lru_cache(maxsize=256)
+def by_host(host: str) -> str | None:
+    """Return the provider that a host name belongs to; None for one's own machines and for hosts in no table."""
     host = host.lower().strip("[]")
-    if host in LOCAL_HOSTS:
-        return LOCAL_PORTS.get(port or 0, default)
-    for suffix, name in HOSTS:
-        if host == suffix or host.endswith("." + suffix):
-            return name
+    if "aiplatform" in host and host.endswith(".googleapis.com"):  # us-east5-aiplatform.googleapis.com
+        return "gcp.vertex_ai"
     if host.startswith("bedrock-runtime.") and host.endswith(".amazonaws.com"):
         return "aws.bedrock"
-    return default
+    return next((name for suffix, name in HOSTS if host == suffix or host.endswith("." + suffix)), None)
