@@ -436,6 +436,15 @@ NAMES_IN_BODIES = """
     choices delta message messages content role tool_calls function name arguments index id usage prompt_tokens
     finish_reason error type code output input item output_index response status text part audio data embedding
     model stream tools reasoning summary image_url url file input_audio prompt custom refusal stop metadata
+    message_start message_delta message_stop content_block_start content_block_delta content_block delta text_delta
+    thinking_delta input_json_delta signature_delta citations_delta citation citations partial_json thinking signature
+    stop_reason cache_creation cache_read_input_tokens iterations compaction tool_use tool_result tool_use_id source
+    server_tool_use web_search_tool_result redacted_thinking document image max_tokens system
+    contents candidates parts thought functionCall functionResponse args partialArgs jsonPath stringValue willContinue
+    inlineData finishReason usageMetadata promptTokenCount thoughtsTokenCount promptTokensDetails modality tokenCount
+    generationConfig systemInstruction groundingMetadata promptFeedback blockReason requests instances predictions
+    embeddings values statistics executableCode codeExecutionResult functionDeclarations
+    response done done_reason images options format think prompt_eval_count eval_count
 """
 KEYS = st.sampled_from(NAMES_IN_BODIES.split()) | st.text(max_size=5)
 JSON = st.recursive(
@@ -446,14 +455,29 @@ JSON = st.recursive(
 BODY = (
     JSON.map(lambda value: json.dumps(value).encode())
     | st.lists(
-        st.tuples(st.sampled_from(["", "event: error\n", "event: response.output_item.added\n"]), JSON),
+        st.tuples(
+            st.sampled_from(
+                ["", "event: error\n", "event: response.output_item.added\n", "event: content_block_delta\n"]
+            ),
+            JSON,
+        ),
         max_size=5,
     ).map(lambda events: "".join(f"{name}data: {json.dumps(value)}\n\n" for name, value in events).encode())
+    | st.lists(JSON, max_size=5).map(lambda lines: "\n".join(map(json.dumps, lines)).encode())
     | st.binary(max_size=60)
 )
 
 
-@given(st.sampled_from(NAMES), BODY, BODY, st.none() | st.integers(100, 599), JSON)
+URLS = JSON | st.sampled_from(
+    [
+        "http://h/v1beta/models/m:streamGenerateContent",
+        "http://h/api/chat",
+        "http://h/v1/projects/p/models/m:predict",
+    ]
+)
+
+
+@given(st.sampled_from(NAMES), BODY, BODY, st.none() | st.integers(100, 599), URLS)
 def test_fold_is_total_and_can_be_written(
     name: str, request: bytes, response: bytes, status: int | None, noise: Any
 ) -> None:

@@ -8,13 +8,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from spanreel.protocols import exchange as exchanges
+from spanreel.protocols.anthropic_messages import AnthropicMessages
 from spanreel.protocols.call import Call
+from spanreel.protocols.gemini_embeddings import GeminiEmbeddings, VertexEmbeddings
+from spanreel.protocols.gemini_generate import GeminiGenerate, VertexGenerate
+from spanreel.protocols.ollama_chat import OllamaChat, OllamaGenerate
+from spanreel.protocols.ollama_embeddings import OllamaEmbeddings
 from spanreel.protocols.openai_chat import OpenAIChat
 from spanreel.protocols.openai_completions import OpenAICompletions
 from spanreel.protocols.openai_embeddings import OpenAIEmbeddings
 from spanreel.protocols.openai_responses import OpenAIResponses
 from spanreel.protocols.providers import provider
 from spanreel.protocols.shapes import parse
+from spanreel.protocols.vertex_anthropic import VertexAnthropic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,12 +32,21 @@ if TYPE_CHECKING:
 logger = logging.getLogger("spanreel")
 
 PROTOCOLS: tuple[WireProtocol, ...] = (
+    OllamaChat(),
+    OllamaGenerate(),
+    OllamaEmbeddings(),
+    VertexGenerate(),
+    GeminiGenerate(),
+    VertexEmbeddings(),
+    GeminiEmbeddings(),
+    VertexAnthropic(),
+    AnthropicMessages(),
     OpenAIChat(),
     OpenAIResponses(),
     OpenAIEmbeddings(),
     OpenAICompletions(),
 )
-"""First match wins, so the longer path stands first."""
+"""First match wins, so the longer path stands first, and who asks for more of a request."""
 
 SUFFIXES: tuple[str, ...] = tuple(suffix for protocol in PROTOCOLS for suffix in protocol.suffixes)
 """What a request's path ends with if it may be ours: the first test of every hook."""
