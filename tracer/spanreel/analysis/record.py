@@ -71,6 +71,8 @@ class Canonical:
     provider: str | None = None
     request_model: str | None = None
     response_model: str | None = None
+    response_id: str | None = None
+    """No column: ingest tells by it that two spans are one call."""
     finish_reason: str | None = None
     input_tokens: int | None = None
     """Inclusive: cache reads, cache writes and every modality are part of it."""

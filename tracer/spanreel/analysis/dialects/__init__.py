@@ -1,11 +1,20 @@
-"""Attributes of any instrumentation -> the canonical record. One file per dialect, one line in the table."""
+"""Attributes of any instrumentation -> the canonical record. One file per dialect, one line in the table.
+
+Our recorder's own spans have a dialect of their own and pay one look into their attributes. A span of another
+instrumentation is read by every dialect that finds its names on it: the first in the table wins field by
+field, the others fill what it left empty (several conventions on one span are common). Dispatch is on
+attribute names and scope, never on `schemaUrl`, which the packages do not keep true. Total.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Final, Protocol
 
-from spanreel.analysis.dialects import spanreel
+from spanreel.analysis.dialects import foreign, genai, openinference, spanreel
+from spanreel.analysis.dialects.reading import dump
+from spanreel.analysis.dialects.vocabulary import BILLED_KINDS
 from spanreel.analysis.record import Canonical, RawSpan
 
 Lose = Callable[[str], None]
@@ -28,8 +37,23 @@ class Dialect(Protocol):
         ...
 
 
-DIALECTS: Final[tuple[Dialect, ...]] = (spanreel,)
-"""First match wins; the recorder's own dialect takes what nobody claims."""
+DIALECTS: Final[tuple[Dialect, ...]] = (
+    # what a vendor says explicitly
+    # conventions
+    openinference,
+    genai,
+)
+"""Dialects of other instrumentations, in the order of precedence."""
+
+_USAGE: Final = tuple(
+    item.name for item in fields(Canonical) if item.name.endswith(("_tokens", "_units", "_searches"))
+)
+_COST: Final = ("cost_usd", "cost_source")
+_SINGLE: Final = tuple(
+    item.name
+    for item in fields(Canonical)
+    if item.name not in {*_USAGE, *_COST, "kind", "name", "dialect", "documents", "attributes"}
+)
 
 
 def _ignore(_reason: str) -> None:
@@ -37,8 +61,50 @@ def _ignore(_reason: str) -> None:
 
 
 def normalise(raw: RawSpan, *, lose: Lose = _ignore) -> Canonical:
-    """The canonical record of a span, by the first dialect that matches; the recorder's own if none does."""
+    """The canonical record of a span: by its own dialect, or by those of other instrumentations."""
+    if foreign.SCOPE not in raw.attributes:
+        return spanreel.normalise(raw, lose)
+    row: Canonical | None = None
     for dialect in DIALECTS:
-        if dialect.matches(raw):
-            return dialect.normalise(raw, lose)
-    return spanreel.normalise(raw, lose)
+        try:
+            if not dialect.matches(raw):
+                continue
+            read = dialect.normalise(raw, lose)
+        except Exception:  # what one dialect chokes on, another may still read
+            lose("dialect_failed")
+            continue
+        row = read if row is None else _filled(row, read)
+    return _finished(row or foreign.begin(raw, "otel"), raw)
+
+
+def _filled(row: Canonical, more: Canonical) -> Canonical:
+    """Fill what the dialect of higher precedence left empty; usage and cost only as a whole."""
+    for name in _SINGLE:
+        if getattr(row, name) in (None, []) and getattr(more, name) is not None:
+            setattr(row, name, getattr(more, name))
+    if row.kind == "span":
+        row.kind = more.kind
+    if row.input_tokens is None and row.output_tokens is None:
+        _copy(row, more, _USAGE)
+    if row.cost_usd is None:
+        _copy(row, more, _COST)
+    row.documents = row.documents or more.documents
+    return row
+
+
+def _copy(row: Canonical, more: Canonical, names: tuple[str, ...]) -> None:
+    for name in names:
+        setattr(row, name, getattr(more, name))
+
+
+def _finished(row: Canonical, raw: RawSpan) -> Canonical:
+    """What holds whichever dialect read the span: whose usage counts, the shape of a retrieval's output."""
+    row.attributes = raw.attributes_json or dump(raw.attributes)
+    if row.kind not in BILLED_KINDS:  # a total of the calls below, or a repetition of one
+        for name in (*_USAGE, *_COST):
+            setattr(row, name, None)
+    if row.kind == "tool":
+        row.tool_name = row.tool_name or row.name
+    if row.kind == "retrieval" and row.documents:
+        row.output = foreign.documents_json(row.documents)
+    return row

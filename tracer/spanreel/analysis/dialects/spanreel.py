@@ -124,6 +124,7 @@ def _read_call(row: Canonical, call: Call) -> None:
     row.provider = call.provider or row.provider
     row.request_model = call.request_model or row.request_model
     row.response_model = call.response_model or row.response_model
+    row.response_id = call.response_id
     row.finish_reason = (call.finish_reasons[0] if call.finish_reasons else None) or row.finish_reason
     usage = call.usage
     if usage is not None:
