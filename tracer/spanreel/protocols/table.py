@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING, Any
 from spanreel.protocols import exchange as exchanges
 from spanreel.protocols.anthropic_messages import AnthropicMessages
 from spanreel.protocols.call import Call
+from spanreel.protocols.cohere_chat import CohereChat
+from spanreel.protocols.cohere_chat_v1 import CohereChatV1
+from spanreel.protocols.cohere_embed import CohereEmbed
 from spanreel.protocols.gemini_embeddings import GeminiEmbeddings, VertexEmbeddings
 from spanreel.protocols.gemini_generate import GeminiGenerate, VertexGenerate
+from spanreel.protocols.hf_embed import HFFeatureExtraction, TEIEmbed
+from spanreel.protocols.mistral import MistralAgents, MistralFim
 from spanreel.protocols.ollama_chat import OllamaChat, OllamaGenerate
 from spanreel.protocols.ollama_embeddings import OllamaEmbeddings
 from spanreel.protocols.openai_chat import OpenAIChat
@@ -19,7 +24,9 @@ from spanreel.protocols.openai_completions import OpenAICompletions
 from spanreel.protocols.openai_embeddings import OpenAIEmbeddings
 from spanreel.protocols.openai_responses import OpenAIResponses
 from spanreel.protocols.providers import provider
+from spanreel.protocols.rerank import Rerank, TEIRerank
 from spanreel.protocols.shapes import parse
+from spanreel.protocols.tgi import TGIGenerate
 from spanreel.protocols.vertex_anthropic import VertexAnthropic
 
 if TYPE_CHECKING:
@@ -44,14 +51,35 @@ PROTOCOLS: tuple[WireProtocol, ...] = (
     OpenAIChat(),
     OpenAIResponses(),
     OpenAIEmbeddings(),
+    MistralFim(),
+    MistralAgents(),
     OpenAICompletions(),
+    CohereChat(),
+    CohereChatV1(),
+    CohereEmbed(),
+    Rerank(),
+    TEIRerank(),
+    TGIGenerate(),
+    TEIEmbed(),
+    HFFeatureExtraction(),
 )
 """First match wins, so the longer path stands first, and who asks for more of a request."""
 
 SUFFIXES: tuple[str, ...] = tuple(suffix for protocol in PROTOCOLS for suffix in protocol.suffixes)
-"""What a request's path ends with if it may be ours: the first test of every hook."""
+"""What a request's path ends with if it may be ours."""
+
+_ROOTS = ("", "/")
+_MODEL_PATH = "/hf-inference/models/"
 
 _BY_NAME = {protocol.name: protocol for protocol in PROTOCOLS}
+
+
+def may_be_ours(path: str) -> bool:
+    """Tell whether a request to a path is worth a look at its body: the first test of every hook.
+
+    Beside the protocols' own paths: a model's URL at Hugging Face, and the root of a server that serves one model.
+    """
+    return path.endswith(SUFFIXES) or path in _ROOTS or _MODEL_PATH in path
 
 
 def find(path: str, request: Mapping[str, Any]) -> WireProtocol | None:
@@ -59,6 +87,9 @@ def find(path: str, request: Mapping[str, Any]) -> WireProtocol | None:
     for protocol in PROTOCOLS:
         if path.endswith(protocol.suffixes) and protocol.accepts(path, request):
             return protocol
+    if path in _ROOTS or _MODEL_PATH in path:
+        generate = _BY_NAME[TGIGenerate.name]
+        return generate if generate.accepts(path, request) else None
     return None
 
 
@@ -75,7 +106,7 @@ def recognise(
     body: bytes,
 ) -> str | None:
     """Return the name of the protocol that a request speaks, or None. Total."""
-    if method.upper() != "POST" or not path.endswith(SUFFIXES):
+    if method.upper() != "POST" or not may_be_ours(path):
         return None
     request = parse(body)
     protocol = find(path, request) if isinstance(request, dict) else None
