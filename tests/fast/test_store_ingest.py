@@ -276,7 +276,7 @@ def test_a_newer_schema_is_refused_by_name_and_untouched(store: Path) -> None:
     Writer(store, "8-0badb007-00000008")
     for attempt in (lambda: ingest_once(store), lambda: DuckReader(store).__enter__()):
         with pytest.raises(
-            NewerStoreError, match=r"traces\.duckdb has schema 99, this spanreel knows up to 2.*--store"
+            NewerStoreError, match=r"traces\.duckdb has schema 99, this spanreel knows up to 3.*--store"
         ):
             attempt()
     assert len(journal(store)) == 4

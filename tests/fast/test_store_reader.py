@@ -157,7 +157,7 @@ def test_one_trace(store: Path) -> None:
         trace = reader.trace(ids(0xA1)[0])
         assert [span.name for span in trace.spans] == ["ask", "chat gpt-4o", "chat house-model"]
         call = trace.spans[1]
-        assert (call.ttft_ms, call.output_tokens_per_s, call.duration_ms) == (50.0, 2000.0, 100.0)
+        assert (call.ttft_ms, call.output_tokens_per_s, call.duration_ms) == (50.0, 1980.0, 100.0)
         assert call.cost_source is not None
         assert call.cost_source.startswith("book:genai-prices ")
         assert trace.spans[2].cost_source == "unpriced"

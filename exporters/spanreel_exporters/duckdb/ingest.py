@@ -144,7 +144,7 @@ def _ingest(store: Path, report: IngestReport, budget: int, step: int, deadline:
         while True:
             began = time.monotonic()
             # what live writers add meanwhile is for the next round: chasing it keeps readers out
-            if not _step(con, processes, positions, report, min(step, budget - report.bytes_read)):
+            if not _step(store, con, processes, positions, report, min(step, budget - report.bytes_read)):
                 report.caught_up = True
                 break
             ended = time.monotonic()
@@ -174,6 +174,7 @@ def _without_collector() -> Iterator[None]:
 
 
 def _step(
+    store: Path,
     con: duckdb.DuckDBPyConnection,
     processes: list[tails.Process],
     positions: dict[tuple[str, int], int],
@@ -203,7 +204,8 @@ def _step(
     if not (records or moved or dead or stale or losses):
         return False
     meta = one(con, sql("read_meta"))
-    batch = pipeline.Batch(con, records, dead=dead, drained=drained, next_seq=int(meta[1]) if meta else 1)
+    next_seq = int(meta[1]) if meta else 1
+    batch = pipeline.Batch(con, records, dead=dead, drained=drained, next_seq=next_seq, store=store)
     for reason, count in losses.items():
         batch.lose(reason, count)
     pipeline.run(batch)

@@ -106,6 +106,7 @@ def _load_tail(live: Live, store: Path, tail_bytes: int) -> None:
     alive = {process.procid: process.alive for process in processes}
     live.writers = sum(alive.values())
     batch = _read_tail(live, processes, tail_bytes, alive)
+    batch.store = store
     has_open = one(con, sql("open_span_count"))
     if not batch.records and not batch.losses.counts and not (has_open and has_open[0]):
         _views(live, _PLAIN)

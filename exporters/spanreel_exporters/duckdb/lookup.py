@@ -101,6 +101,17 @@ def billed_parents(con: duckdb.DuckDBPyConnection, traces: set[str]) -> set[tupl
     return set(con.execute(sql("billed_children"), _range(seen)).fetchall()) if seen else set()
 
 
+def end_and_wait(con: duckdb.DuckDBPyConnection, trace: str, span: str) -> tuple[int | None, float | None]:
+    """When a span that the file has ended (ns), and what it had waited for its own retries (ms)."""
+    seen = con.execute(sql("seen_traces"), {"trace_ids": [trace]}).fetchall()
+    row = (
+        one(con, sql("end_and_wait"), {"from_seq": seen[0][1], "trace": trace, "span": span})
+        if seen
+        else None
+    )
+    return (row[0], row[1]) if row else (None, None)
+
+
 def stored_span(
     con: duckdb.DuckDBPyConnection,
     seq: int,

@@ -36,6 +36,10 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
         "spans whose attributes could not be interpreted",
         "report it; they are shown as recorded",
     ),
+    "price_file_unreadable": (
+        "times that costs were worked out without a prices.toml that cannot be used",
+        "`spanreel cost` names the file, the line and the key",
+    ),
     "fold_failed": ("LLM calls whose bytes could not be interpreted", "report it; the bytes are kept"),
     "score_without_trace": ("scores given outside of any trace", "pass trace_id= to spanreel.score"),
     "stream_items_not_kept": ("items of long streams beyond the limit", "nothing; head and count are kept"),

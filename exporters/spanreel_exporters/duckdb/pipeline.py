@@ -9,11 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from spanreel.analysis.record import Canonical, RawSpan
+from spanreel.analysis.record import USAGE_FIELDS, Canonical, RawSpan
 from spanreel_exporters.duckdb import lookup
 from spanreel_exporters.duckdb.assemble import Assembler, Key, Pending, build
 from spanreel_exporters.duckdb.losses import Losses
@@ -39,6 +40,8 @@ class Batch:
     show_open: Callable[[str], bool] | None = None
     """Reader only: make rows of spans that have not ended; told a procid, says whether it lives."""
     next_seq: int = 1
+    store: Path | None = None
+    """Where price files are looked for first."""
     now_ns: int = field(default_factory=time.time_ns)
     processes: dict[str, dict[str, Any]] = field(default_factory=dict)
     new_processes: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -260,27 +263,62 @@ def settle_retries(batch: Batch) -> None:
     batch.repeated = [(trace, span, by) for (trace, span), by in retried.items()]
 
 
+def wait_of_retries(batch: Batch) -> None:
+    """How long a call waited between its attempts: from the end of each to the start of the one after it."""
+    before = {
+        (raw.trace_id, retried): index
+        for index, raw in enumerate(batch.spans)
+        if isinstance(retried := raw.attributes.get("spanreel.retry_of"), str)
+    }
+    if not before:
+        return
+    ended = {
+        key: (raw.end_ns, batch.canonical[index])
+        for index, raw in enumerate(batch.spans)
+        if (key := (raw.trace_id, raw.span_id)) in before
+    }
+    for key in sorted(before, key=lambda key: batch.spans[before[key]].start_ns):
+        raw, row = batch.spans[before[key]], batch.canonical[before[key]]
+        if key in ended:
+            end_ns, earlier = ended[key]
+            waited: float | None = earlier.retry_wait_ms
+        else:
+            end_ns, waited = lookup.end_and_wait(batch.con, *key)
+        if end_ns is not None:
+            row.retry_wait_ms = max(raw.start_ns - end_ns, 0) / 1e6 + (waited or 0.0)
+
+
 def _reports(canonical: Canonical) -> bool:
     return canonical.input_tokens is not None or canonical.cost_usd is not None
 
 
 def forget_usage(canonical: Canonical) -> None:
     """Null the sums of a span; what it reported stays in its attributes."""
-    canonical.input_tokens = canonical.output_tokens = None
-    canonical.cache_read_tokens = canonical.cache_write_tokens = canonical.reasoning_tokens = None
-    canonical.cost_usd = None
+    for field_name in USAGE_FIELDS:
+        setattr(canonical, field_name, None)
+    canonical.usage_mark = canonical.cost_usd = None
     canonical.cost_source = "repeats"
 
 
 def price_spans(batch: Batch) -> None:
-    """Usage x the price book of the day of the call."""
-    from spanreel.analysis.pricing import price
+    """Check that the counts can be true, then usage x the prices of the day of the call: the user's, else the book's."""
+    from spanreel.analysis.pricing import NO_FILES, load_or_explain, price
+    from spanreel.analysis.usage_buckets import reconcile
 
+    prices = NO_FILES if batch.store is None else load_or_explain(batch.store)
+    if prices.trouble:
+        batch.lose("price_file_unreadable")
     for raw, canonical in zip(batch.spans, batch.canonical, strict=True):
         if canonical.cost_source == "repeats":
             canonical.cost_source = None
-        elif raw.end_ns is not None:
-            canonical.cost_usd, canonical.cost_source = price(canonical, at_ns=raw.start_ns)
+            continue
+        if canonical.input_tokens is not None or canonical.output_tokens is not None:
+            reconcile(canonical)
+        if raw.end_ns is not None:
+            host = raw.attributes.get("server.address")
+            canonical.cost_usd, canonical.cost_source = price(
+                canonical, at_ns=raw.start_ns, host=host if isinstance(host, str) else None, prices=prices
+            )
 
 
 def make_rows(batch: Batch) -> None:
@@ -302,6 +340,7 @@ STEPS: Final[tuple[Callable[[Batch], None], ...]] = (
     normalise_spans,
     settle_repeats,
     settle_retries,
+    wait_of_retries,
     price_spans,
     make_rows,
 )

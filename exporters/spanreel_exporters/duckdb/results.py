@@ -137,7 +137,21 @@ class SpanRow:
     tags: list[str] | None
     duplicate_of: str | None
     document_count: int | None
-    output_tokens_per_s: float | None
+    cache_write_1h_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+    audio_cache_read_tokens: int | None = None
+    image_input_tokens: int | None = None
+    image_output_tokens: int | None = None
+    search_units: int | None = None
+    web_searches: int | None = None
+    service_tier: str | None = None
+    usage_mark: str | None = None
+    """Why the token counts cannot all be true."""
+    first_visible_ms: float | None = None
+    inter_token_p95_ms: float | None = None
+    retry_wait_ms: float | None = None
+    output_tokens_per_s: float | None = None
     """Over the time in which they came: after the first, where that is known."""
 
     @property

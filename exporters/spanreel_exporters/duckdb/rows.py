@@ -20,7 +20,10 @@ SPAN_COLUMNS: Final = (
     "request_model", "response_model", "finish_reason", "input_tokens", "output_tokens", "cache_read_tokens",
     "cache_write_tokens", "reasoning_tokens", "cost_usd", "cost_source", "ttft_ms",
     "attempts", "tool_name", "prompt_name", "prompt_version", "error_type", "error_message", "attributes",
-    "metadata", "tags", "dialect", "duplicate_of", "document_count", "procid",
+    "metadata", "tags", "dialect", "duplicate_of", "document_count", "procid", "cache_write_1h_tokens",
+    "audio_input_tokens", "audio_output_tokens", "audio_cache_read_tokens", "image_input_tokens",
+    "image_output_tokens", "search_units", "web_searches", "service_tier", "usage_mark", "first_visible_ms",
+    "inter_token_p95_ms", "retry_wait_ms",
 )  # fmt: skip
 
 
@@ -52,7 +55,11 @@ def add_span(rows: Rows, seq: int, raw: RawSpan, canonical: Canonical, duplicate
         _rounded(canonical.ttft_ms, 3), _attempts(raw), canonical.tool_name, canonical.prompt_name,
         canonical.prompt_version, canonical.error_type, canonical.error_message, canonical.attributes,
         canonical.metadata, canonical.tags, canonical.dialect, duplicate_of,
-        len(documents) or None, process.get("procid"),
+        len(documents) or None, process.get("procid"), canonical.cache_write_1h_tokens, canonical.audio_input_tokens,
+        canonical.audio_output_tokens, canonical.audio_cache_read_tokens, canonical.image_input_tokens,
+        canonical.image_output_tokens, canonical.search_units, canonical.web_searches, canonical.service_tier,
+        canonical.usage_mark, _rounded(canonical.first_visible_ms, 3), _rounded(canonical.inter_token_p95_ms, 3),
+        _rounded(canonical.retry_wait_ms, 3),
     ))  # fmt: skip
     if (raw.parent_id is None or raw.foreign_parent) and (given or answered):
         rows.previews.append((seq, preview(given, last=True), preview(answered, last=True, answer=True)))

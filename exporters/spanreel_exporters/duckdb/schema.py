@@ -14,7 +14,7 @@ from spanreel_exporters.duckdb.queries import migrations, schema_sql, sql
 if TYPE_CHECKING:
     import duckdb
 
-VERSION: Final = 2
+VERSION: Final = 3
 """The schema that this spanreel reads and writes."""
 
 

@@ -10,6 +10,13 @@ KINDS = (
     "guardrail", "evaluator", "memory", "span",
 )  # fmt: skip
 
+USAGE_FIELDS = (
+    "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens",
+    "reasoning_tokens", "audio_input_tokens", "audio_output_tokens", "audio_cache_read_tokens",
+    "image_input_tokens", "image_output_tokens", "search_units", "web_searches",
+)  # fmt: skip
+"""Fields of `Canonical` that count what is billed."""
+
 
 @dataclass(slots=True)
 class Attempt:
@@ -101,7 +108,7 @@ class Canonical:
     cost_usd: float | None = None
     """A cost that the provider or program reported, with `cost_source` "reported"; else priced at ingest."""
     cost_source: str | None = None
-    """reported | user:<file> <date> | book:<version> | unpriced; None where nothing is billed."""
+    """reported | user:<name> (<date>) | book:genai-prices <version> (<date>) | unpriced; None where nothing is billed."""
     ttft_ms: float | None = None
     first_visible_ms: float | None = None
     """From the start to the first token that is shown, where reasoning came before it."""

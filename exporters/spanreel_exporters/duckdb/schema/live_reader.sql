@@ -2,7 +2,8 @@
 CREATE OR REPLACE VIEW span_live AS
   SELECT s.*, CASE
     WHEN s.output_tokens > 0 AND s.end_ns - s.start_ns > coalesce(s.ttft_ms, 0) * 1e6
-    THEN s.output_tokens * 1e9 / (s.end_ns - s.start_ns - coalesce(s.ttft_ms, 0) * 1e6)
+    THEN (s.output_tokens - (s.ttft_ms IS NOT NULL AND s.output_tokens > 1)::INTEGER) * 1e9
+      / (s.end_ns - s.start_ns - coalesce(s.ttft_ms, 0) * 1e6)
   END AS output_tokens_per_s
   FROM store.span_row AS s;
 CREATE OR REPLACE VIEW preview_live AS FROM store.preview;

@@ -12,7 +12,11 @@ SELECT
   s.reasoning_tokens::BIGINT AS reasoning_tokens,
   s.cost_usd, s.cost_source, s.ttft_ms, s.output_tokens_per_s, s.attempts,
   s.tool_name, s.prompt_name, s.prompt_version, b.input, b.output, s.error_type, s.error_message,
-  s.attributes::JSON AS attributes, s.metadata::JSON AS metadata, s.dialect, s.duplicate_of, s.foreign_parent, s.tags
+  s.attributes::JSON AS attributes, s.metadata::JSON AS metadata, s.dialect, s.duplicate_of, s.foreign_parent, s.tags,
+  s.cache_write_1h_tokens::BIGINT AS cache_write_1h_tokens, s.audio_input_tokens::BIGINT AS audio_input_tokens,
+  s.audio_output_tokens::BIGINT AS audio_output_tokens, s.audio_cache_read_tokens::BIGINT AS audio_cache_read_tokens,
+  s.image_input_tokens::BIGINT AS image_input_tokens, s.image_output_tokens::BIGINT AS image_output_tokens,
+  s.search_units, s.web_searches, s.service_tier, s.usage_mark, s.first_visible_ms, s.inter_token_p95_ms, s.retry_wait_ms
 FROM span_live AS s LEFT JOIN body_live AS b ON b.seq = s.seq;
 
 CREATE OR REPLACE VIEW traces AS

@@ -13,6 +13,8 @@ import orjson
 
 from spanreel.analysis.pricing import CONTAINER_KINDS, REPORTED
 from spanreel.analysis.record import Canonical, Document, RawSpan
+from spanreel.analysis.timings import first_visible_ms, inter_token_p95_ms
+from spanreel.analysis.usage_buckets import TOTAL_DIFFERS, total_differs
 
 if TYPE_CHECKING:
     from spanreel.protocols.call import Call
@@ -22,6 +24,17 @@ _WIRE_KEY: Final = "spanreel.protocol"
 _INPUT_MESSAGES: Final = "gen_ai.input.messages"
 _OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
 _DOCUMENTS: Final = "spanreel.documents"
+_DETAILS: Final = (
+    ("cache_write_1h_tokens", "spanreel.usage.cache_write_1h_tokens"),
+    ("audio_input_tokens", "gen_ai.usage.audio.input_tokens"),
+    ("audio_output_tokens", "gen_ai.usage.audio.output_tokens"),
+    ("audio_cache_read_tokens", "gen_ai.usage.audio.cache_read.input_tokens"),
+    ("image_input_tokens", "gen_ai.usage.image.input_tokens"),
+    ("image_output_tokens", "gen_ai.usage.image.output_tokens"),
+    ("search_units", "spanreel.usage.search_units"),
+    ("web_searches", "spanreel.usage.web_searches"),
+)
+"""Fields that few calls have -> the attribute that tells them."""
 _MAX_COUNT: Final = (1 << 31) - 1
 _MAX_NS: Final = (1 << 63) - 1
 
@@ -54,6 +67,9 @@ def normalise(raw: RawSpan, lose: Callable[[str], None]) -> Canonical:
     if call is not None:
         first_ns = first_ns or _first_ns(raw)
         _read_call(row, call)
+    visible = raw.attributes.get("spanreel.first_visible_ns") if call is None else call.first_visible_ns
+    if visible is not None:
+        row.first_visible_ms = first_visible_ms(raw.start_ns, visible)
     row.attributes = _attributes_text(raw, row, call)
     _timing(row, raw, first_ns)
     return row
@@ -96,6 +112,10 @@ def _read_usage(row: Canonical, attributes: dict[str, Any]) -> None:
         get("gen_ai.usage.cache_write.input_tokens", get("gen_ai.usage.cache_creation.input_tokens"))
     )
     row.reasoning_tokens = _count(get("gen_ai.usage.reasoning.output_tokens"))
+    for field, name in _DETAILS:
+        if name in attributes:
+            setattr(row, field, _count(attributes[name]))
+    row.service_tier = _text(get("openai.response.service_tier") or get("openai.request.service_tier"))
     cost = get("spanreel.cost_usd")
     if isinstance(cost, (int, float)) and not isinstance(cost, bool) and cost == cost:  # noqa: PLR0124 - NaN
         row.cost_usd, row.cost_source = float(cost), REPORTED
@@ -133,8 +153,15 @@ def _read_call(row: Canonical, call: Call) -> None:
         row.cache_read_tokens = _first(usage.cache_read_tokens, row.cache_read_tokens)
         row.cache_write_tokens = _first(usage.cache_write_tokens, row.cache_write_tokens)
         row.reasoning_tokens = _first(usage.reasoning_tokens, row.reasoning_tokens)
+        for field, _ in _DETAILS:
+            told = getattr(usage, field)
+            if told is not None:
+                setattr(row, field, _count(told))
+        if usage.raw and total_differs(usage.raw, usage.input_tokens, usage.output_tokens):
+            row.usage_mark = TOTAL_DIFFERS
         if usage.cost_usd is not None and row.cost_usd is None:
             row.cost_usd, row.cost_source = usage.cost_usd, REPORTED
+    row.service_tier = _tier(call) or row.service_tier
     if call.documents:
         row.documents = documents(call.documents)
     if call.input_messages:
@@ -143,6 +170,20 @@ def _read_call(row: Canonical, call: Call) -> None:
         row.output = _dump(call.output_messages)
     row.error_type = row.error_type or call.error_type
     row.error_message = row.error_message or call.error_message
+
+
+def _tier(call: Call) -> str | None:
+    """How the call was processed, in the provider's word: what the answer says, else what was asked for."""
+    raw = call.usage.raw if call.usage is not None else {}
+    if raw.get("speed") == "fast":  # Anthropic's fast mode has rates of its own
+        return "fast"
+    told = (
+        call.parameters.get("openai.response.service_tier")
+        or raw.get("service_tier")
+        or raw.get("trafficType")
+        or call.parameters.get("openai.request.service_tier")
+    )
+    return told.lower() if isinstance(told, str) else None
 
 
 def _attributes_text(raw: RawSpan, row: Canonical, call: Call | None) -> str:
@@ -221,9 +262,11 @@ def documents(values: Sequence[Any]) -> list[Document]:
 
 
 def _timing(row: Canonical, raw: RawSpan, first_ns: int | None) -> None:
-    """Time to first token in ms."""
+    """Time to first token, and between tokens, in ms."""
     if first_ns is not None and first_ns >= raw.start_ns:
         row.ttft_ms = (first_ns - raw.start_ns) / 1e6
+    if raw.attempts:
+        row.inter_token_p95_ms = inter_token_p95_ms(max(raw.attempts, key=lambda attempt: attempt.seq))
 
 
 def _dump(value: object) -> str:
