@@ -154,6 +154,8 @@ def _joined(content: list[Any]) -> Any:
         return "".join(content)
     found: list[Any] = []
     for piece in content:
+        if piece == "":
+            continue
         part = {"type": "text", "text": piece} if isinstance(piece, str) else piece
         last = mapping(found[-1] if found else None)
         kind = mapping(part).get("type")
