@@ -68,7 +68,7 @@ def _chroma(value: Any) -> list[Document] | None:
             )
             if cells["distances"] is not None:
                 metadata["distance"] = cells["distances"]
-            found.append(_document(cells["ids"], None, cells["documents"], metadata))
+            found.append(entry(cells["ids"], None, cells["documents"], metadata))
     return found
 
 
@@ -86,7 +86,7 @@ def _parallel(value: Any) -> list[Document] | None:
     documents, scores = _items(value[0]), _items(value[1])
     if not documents or not scores or len(documents) != len(scores):
         return None
-    if any(_number(score) is None for score in scores):
+    if any(number(score) is None for score in scores):
         return None
     return _each([(document, score) for document, score in zip(documents, scores, strict=True)])
 
@@ -144,14 +144,14 @@ def _one(item: Any) -> Document | None:
 
 
 def _text(item: Any) -> Document | None:
-    return _document(None, None, item, {}) if type(item) is str else None
+    return entry(None, None, item, {}) if type(item) is str else None
 
 
 def _pair(item: Any) -> Document | None:
     """Read `(document, score)`, as `similarity_search_with_score` gives it."""
     if (type(item) is not tuple and type(item) is not list) or len(item) != 2:
         return None
-    score = _number(item[1])
+    score = number(item[1])
     if score is None or type(item[0]) is tuple or type(item[0]) is list:
         return None
     document = _one(item[0])
@@ -164,7 +164,7 @@ def _langchain(item: Any) -> Document | None:
     if not _from(item, "langchain_core", "page_content"):
         return None
     fields = _fields(item)
-    return _document(fields.get("id"), None, fields["page_content"], _metadata(fields))
+    return entry(fields.get("id"), None, fields["page_content"], _metadata(fields))
 
 
 def _llama_scored(item: Any) -> Document | None:
@@ -173,7 +173,7 @@ def _llama_scored(item: Any) -> Document | None:
     fields = _fields(item)
     document = _llama_node(fields["node"])
     if document is not None:
-        document["score"] = _number(fields.get("score"))
+        document["score"] = number(fields.get("score"))
     return document
 
 
@@ -184,14 +184,14 @@ def _llama_node(item: Any) -> Document | None:
     content = fields.get("text")
     if content is None:
         content = _fields(fields.get("text_resource")).get("text")
-    return _document(fields["id_"], None, content if content is not None else "", _metadata(fields))
+    return entry(fields["id_"], None, content if content is not None else "", _metadata(fields))
 
 
 def _haystack(item: Any) -> Document | None:
     if not _from(item, "haystack", "content"):
         return None
     fields = _fields(item)
-    return _document(fields.get("id"), fields.get("score"), fields["content"], _metadata(fields))
+    return entry(fields.get("id"), fields.get("score"), fields["content"], _metadata(fields))
 
 
 def _dictionary(item: Any) -> Document | None:
@@ -228,16 +228,17 @@ def _record(fields: dict[Any, Any]) -> Document | None:
         return None
     used = {*METADATA, *VECTORS, *found.values(), "_source"}
     rest = {k: v for k, v in fields.items() if k not in used and v is not None}
-    return _document(fields.get(found["id"]), fields.get(found["score"]), content, {**metadata, **rest})
+    return entry(fields.get(found["id"]), fields.get(found["score"]), content, {**metadata, **rest})
 
 
 # -- reading ----------------------------------------------------------------------------------------
 
 
-def _document(key: Any, score: Any, content: Any, metadata: dict[Any, Any]) -> Document:
+def entry(key: Any, score: Any, content: Any, metadata: dict[Any, Any]) -> Document:
+    """One document; a score that is no finite number is none."""
     return {
         "id": None if key is None else str(key) if type(key) is str or type(key) is int else _text_of(key),
-        "score": _number(score),
+        "score": number(score),
         "content": content if content is None or type(content) is str else _text_of(content),
         "metadata": metadata or None,
     }
@@ -250,12 +251,13 @@ def _text_of(value: Any) -> str:
     return plainer if type(plainer) is str else anatomy.label(value)
 
 
-def _number(value: Any) -> float | None:
+def number(value: Any) -> float | None:
+    """Return a number of Python's or numpy's as float; None for NaN and everything else."""
     if type(value) is int or type(value) is float:
         return float(value) if value == value else None  # noqa: PLR0124 - NaN is no score
     numpy = sys.modules.get("numpy")
     if numpy is not None and any(kind is numpy.generic for kind in anatomy.mro(type(value))):
-        return _number(numpy.generic.item(value))
+        return number(numpy.generic.item(value))
     return None
 
 

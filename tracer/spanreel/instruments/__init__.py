@@ -11,7 +11,48 @@ from spanreel.hooks import Hook, Hooks, Outcome
 
 __all__ = ["HOOKS", "LIBRARIES", "Hook", "Outcome", "hooks", "install", "outcomes", "uninstall"]
 
-HOOKS: tuple[Hook, ...] = ()
+HOOKS: tuple[Hook, ...] = (
+    Hook(
+        "chromadb",
+        "spanreel.instruments.chroma",
+        (0, 5),
+        (2,),
+        ("chromadb.api.models.Collection", "chromadb.api.models.AsyncCollection"),
+    ),
+    Hook("qdrant_client", "spanreel.instruments.qdrant", (1, 7), (2,), distribution="qdrant-client"),
+    Hook(
+        "weaviate",
+        "spanreel.instruments.weaviate",
+        (4,),
+        (5,),
+        ("weaviate.collections.query", "weaviate.collections.generate"),
+        distribution="weaviate-client",
+    ),
+    Hook(
+        "pinecone",
+        "spanreel.instruments.pinecone",
+        (6,),
+        (11,),
+        (  # of 10, then of 6 to 9
+            "pinecone.index",
+            "pinecone.async_client.async_index",
+            "pinecone.client.documents",
+            "pinecone.async_client.documents",
+            "pinecone.client.inference",
+            "pinecone.async_client.inference",
+            "pinecone.grpc",
+            "pinecone.data.index",
+            "pinecone.db_data.index",
+            "pinecone.db_data.index_asyncio",
+            "pinecone.grpc.index_grpc",
+            "pinecone.inference.inference",
+            "pinecone.inference.inference_asyncio",
+        ),
+    ),
+    Hook("faiss", "spanreel.instruments.faiss", (1, 7), (2,)),
+    Hook("lancedb", "spanreel.instruments.lancedb", (0, 15), (1,), ("lancedb.query",)),
+    Hook("rank_bm25", "spanreel.instruments.bm25", (0, 2), (0, 3), distribution="rank-bm25"),
+)
 
 hooks = Hooks("instruments", HOOKS)
 LIBRARIES = hooks.libraries
