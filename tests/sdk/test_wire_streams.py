@@ -358,8 +358,8 @@ def test_the_request_of_a_call_that_dies_is_kept(tmp_path: Path, server: OpenAIS
         client = openai.OpenAI()
         pid = os.fork()
         if pid == 0:
-            threading.Timer(0.2, os._exit, (0,)).start()
             with spanreel.span("root"):
+                threading.Timer(0.3, os._exit, (0,)).start()
                 client.chat.completions.create(model="hang", messages=[{"role": "user", "content": "last words"}])
         os.waitpid(pid, 0)
     """

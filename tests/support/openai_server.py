@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import gzip
 import json
 import socket
 import struct
 import threading
 import time
+import zlib
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+import brotli  # type: ignore[import-untyped]
+import zstandard
 
 USAGE = {
     "prompt_tokens": 1200,
@@ -36,6 +40,34 @@ ERRORS = {
     "refused": (400, "invalid_request_error", "That is no request."),
     "broken": (500, "server_error", "The server had an error."),
     "always-limited": (429, "rate_limit_exceeded", "Rate limit reached."),
+}
+
+
+Compressor = Callable[[bytes | None], bytes]
+"""Bytes -> what they are sent as, so that the client can read them at once; None: the end."""
+
+
+def _zlib(wbits: int) -> Compressor:
+    made = zlib.compressobj(wbits=wbits)
+    return lambda data: made.flush() if data is None else made.compress(data) + made.flush(zlib.Z_SYNC_FLUSH)
+
+
+def _brotli() -> Compressor:
+    made = brotli.Compressor()
+    return lambda data: made.finish() if data is None else made.process(data) + made.flush()
+
+
+def _zstd() -> Compressor:
+    made = zstandard.ZstdCompressor().compressobj()
+    block, end = zstandard.COMPRESSOBJ_FLUSH_BLOCK, zstandard.COMPRESSOBJ_FLUSH_FINISH
+    return lambda data: made.flush(end) if data is None else made.compress(data) + made.flush(block)
+
+
+ENCODINGS: dict[str, Callable[[], Compressor]] = {
+    "gzip": lambda: _zlib(31),
+    "deflate": lambda: _zlib(15),
+    "br": _brotli,
+    "zstd": _zstd,
 }
 
 
@@ -82,6 +114,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, b'{"object":"list","data":[]}')
 
     def do_POST(self) -> None:
+        if self.path.startswith("/v1/moved/"):
+            self.rfile.read(int(self.headers.get("content-length") or 0))
+            self._send(307, b"", {"location": self.path.replace("/moved/", "/")})
+            return
         raw = self.rfile.read(int(self.headers.get("content-length") or 0))
         try:
             request = json.loads(raw)
@@ -117,7 +153,8 @@ class _Handler(BaseHTTPRequestHandler):
             if request.get("stream"):
                 self._stream(model, chat_events(request))
             else:
-                self._send(200, json.dumps(chat_body(request)).encode(), encoding=model == "gzip")
+                encoding = model if model in ENCODINGS else ""
+                self._send(200, json.dumps(chat_body(request)).encode(), encoding=encoding)
         elif path.endswith("/responses"):
             if request.get("stream"):
                 self._stream(model, response_events(request), named=True)
@@ -131,17 +168,18 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, b'{"ok":true}')
 
     def _send(
-        self, status: int, body: bytes, headers: dict[str, str] | None = None, *, encoding: bool = False
+        self, status: int, body: bytes, headers: dict[str, str] | None = None, *, encoding: str = ""
     ) -> None:
         self.server.owner.bodies.append(body)
         if encoding:
-            body = gzip.compress(body)
+            compressor = ENCODINGS[encoding]()
+            body = compressor(body) + compressor(None)
         self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("x-request-id", "req_123")
         self.send_header("set-cookie", "session=planted-cookie")
         if encoding:
-            self.send_header("content-encoding", "gzip")
+            self.send_header("content-encoding", encoding)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.send_header("content-length", str(len(body)))
@@ -166,19 +204,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", "text/event-stream")
         self.send_header("x-request-id", "req_stream")
         self.send_header("transfer-encoding", "chunked")
-        compressor = None
-        if model == "gzip":
-            import zlib
-
-            self.send_header("content-encoding", "gzip")
-            compressor = zlib.compressobj(wbits=31)
+        compressor = ENCODINGS[model]() if model in ENCODINGS else None
+        if compressor is not None:
+            self.send_header("content-encoding", model)
         self.end_headers()
         for block in blocks:
             data = block.encode()
             if compressor is not None:
-                import zlib
-
-                data = compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)
+                data = compressor(data)
             self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
             if model == "slow":
                 time.sleep(0.02)
@@ -188,6 +221,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
+        if compressor is not None:
+            data = compressor(None)
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data) if data else b"")
         self.wfile.write(b"0\r\n\r\n")
 
 

@@ -12,6 +12,9 @@ __all__ = ["HOOKS", "LIBRARIES", "Hook", "Outcome", "hooks", "install", "outcome
 HOOKS: tuple[Hook, ...] = (
     Hook("httpx", "spanreel.wire.httpx", (0, 24), (1,)),
     Hook("httpx2", "spanreel.wire.httpx", (2,), (3,)),
+    Hook("urllib3", "spanreel.wire.urllib3", (2,), (3,)),
+    Hook("aiohttp", "spanreel.wire.aiohttp", (3, 9), (4,)),
+    Hook("botocore", "spanreel.wire.botocore", (1, 31), (2,), imports=("botocore.httpsession",)),
 )
 
 hooks = Hooks("wire", HOOKS)

@@ -31,19 +31,21 @@ FIRST_WHOLE = 64 << 10
 class ChunkLog:
     """Chunks in the order they came, with the tick of each; `cut` counts bytes that are not held any more."""
 
-    __slots__ = ("_tail", "_tail_size", "chunks", "cut", "size", "ticks")
+    __slots__ = ("_tail", "_tail_size", "chunks", "cut", "latest", "size", "ticks")
 
     def __init__(self) -> None:
         self.chunks: list[bytes] = []
         self.ticks: list[int] = []
         self.size = 0
         self.cut = 0
+        self.latest = 0
         self._tail: deque[bytes] = deque()
         self._tail_size = 0
 
     def note(self, chunk: bytes, tick: int) -> None:
         """Take one chunk; nothing is copied."""
         self.size += len(chunk)
+        self.latest = tick
         if self.size <= HOLD:
             self.chunks.append(chunk)
             self.ticks.append(tick)
@@ -54,6 +56,10 @@ class ChunkLog:
             gone = len(self._tail.popleft())
             self._tail_size -= gone
             self.cut += gone
+
+    def close(self) -> None:
+        """Let go of what was held: it is written, and what comes after it is not wanted."""
+        self.chunks, self.ticks, self.size = [], [], HOLD
 
     def tail(self) -> bytes:
         """Return the last bytes of a body that was too long to hold, else nothing."""

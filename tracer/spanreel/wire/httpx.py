@@ -7,64 +7,37 @@ read here, as `send` itself would have: so one road sees every chunk as it comes
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
 import wrapt
 
 from spanreel import clock, recorder
 from spanreel.guard import guard
-from spanreel.protocols.table import SUFFIXES
+from spanreel.protocols.table import may_be_ours
+from spanreel.wire.patching import Switch, Undo, patch, together
 from spanreel.wire.recording import Address, Recording, begin, nested, wanted
-from spanreel.wire.retries import RETRY_HEADER
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from types import ModuleType
 
-Undo = Callable[[], None]
+    from spanreel.wire.patching import Wrapper
 
 
 def install(module: ModuleType) -> Undo:
     """Wrap the client classes of `module` (httpx or httpx2); the result takes the wrappers out again."""
-    switch = _Switch()
-    undo = [
-        _patch(module.Client, "send", _sync_hook(module, switch)),
-        _patch(module.AsyncClient, "send", _async_hook(module, switch)),
-    ]
-
-    def uninstall() -> None:
-        switch.on = False
-        for step in undo:
-            step()
-
-    return uninstall
+    switch = Switch()
+    return together(
+        switch,
+        [
+            patch(module.Client, "send", _sync_hook(module, switch)),
+            patch(module.AsyncClient, "send", _async_hook(module, switch)),
+        ],
+    )
 
 
-class _Switch:
-    """Turns a wrapper off that cannot be taken out because somebody else has wrapped it since."""
-
-    __slots__ = ("on",)
-
-    def __init__(self) -> None:
-        self.on = True
-
-
-def _patch(owner: type, name: str, hook: Callable[..., Any]) -> Undo:
-    original = owner.__dict__[name]
-    if wrapt.is_wrapped_by(original, hook):  # the two names of one library (httpx2.alias_httpx)
-        return lambda: None
-    wrapper = wrapt.FunctionWrapper(original, hook)
-    setattr(owner, name, wrapper)
-
-    def undo() -> None:
-        if owner.__dict__.get(name) is wrapper:
-            setattr(owner, name, original)
-
-    return undo
-
-
-def _sync_hook(module: ModuleType, switch: _Switch) -> Callable[..., Any]:
+def _sync_hook(module: ModuleType, switch: Switch) -> Wrapper:
     def send(wrapped: Callable[..., Any], _client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         request = args[0] if args else kwargs.get("request")
         if getattr(request, "method", "") != "POST" or not switch.on:
@@ -92,7 +65,7 @@ def _sync_hook(module: ModuleType, switch: _Switch) -> Callable[..., Any]:
     return send
 
 
-def _async_hook(module: ModuleType, switch: _Switch) -> Callable[..., Any]:
+def _async_hook(module: ModuleType, switch: Switch) -> Wrapper:
     async def record(wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         recording = _begin(args[0] if args else kwargs["request"])
         if recording is None:
@@ -125,7 +98,7 @@ def _async_hook(module: ModuleType, switch: _Switch) -> Callable[..., Any]:
 
 def _may_be_ours(request: Any) -> bool:
     try:
-        return str(request.url.path).endswith(SUFFIXES)
+        return may_be_ours(str(request.url.path))
     except Exception:
         return False
 
@@ -134,7 +107,7 @@ def _begin(request: Any) -> Recording | None:
     """Open the recording of a request whose body is at hand; an upload that is streamed has none to tell by."""
     try:
         url = request.url
-        if not url.path.endswith(SUFFIXES) or not wanted():
+        if not may_be_ours(url.path) or not wanted():
             return None
         try:
             body = request.content
@@ -145,7 +118,6 @@ def _begin(request: Any) -> Recording | None:
             method=request.method,
             address=Address(url.scheme, url.host, url.port, url.path),
             headers=request.headers,
-            retry_header=request.headers.get(RETRY_HEADER),
             body=body,
         )
     except Exception as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from spanreel import clock, recorder
+from spanreel import recorder
 from spanreel.analysis.record import Attempt
 from spanreel.protocols import framing, sse, table
 from spanreel.protocols.exchange import (
@@ -24,7 +24,7 @@ from spanreel.protocols.shapes import parse
 from spanreel.wire import split
 from spanreel.wire.body import Timeline, bounded
 from spanreel.wire.headers import REQUEST_ID
-from spanreel.wire.retries import Failed, remember
+from spanreel.wire.retries import AMAZON_CALL, REDIRECTS, Failed, patience, remember
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,6 +59,8 @@ class Sent:
     """The request as it was sent, only where bodies are not captured: usage and model are read in-process then."""
     body_sha256: str
     retry_count: int
+    waited_ns: int
+    """Between the attempts before this one."""
     attributes: dict[str, Any]
     start_ns: int
     tick: int
@@ -92,10 +94,10 @@ class _Received:
 
 
 def write(
-    span: Span, *, sent: Sent, answer: Answer, log: ChunkLog, ending: str, error: BaseException | None
-) -> None:
+    span: Span, *, sent: Sent, answer: Answer, log: ChunkLog, ending: str, error: BaseException | None,
+    end_tick: int,
+) -> None:  # fmt: skip
     """Write the attempt record and the end of the span."""
-    end_tick = clock.tick()
     received = _receive(sent, answer, log)
     if error is None and received.error is None and not received.whole and ending == "exhausted":
         received.error = STREAM_CUT, "the stream ended before its end marker"
@@ -116,19 +118,32 @@ def write(
     else:
         recorded = _recorded(meta, sent, received)
     span.record_attempt(sent.retry_count, meta, *_texts(meta, sent.request, recorded))
-    failed = error is not None or received.error is not None
-    if failed:
-        remember(Failed(sent.body_sha256, span.parent, span.span, sent.retry_count, sent.url))
+    redirected = answer.status in REDIRECTS
+    if error is not None or received.error is not None or redirected:
+        _remember(span, sent, answer, meta["end_ns"], redirected=redirected)
     first_ns = None if received.first_ns is None else sent.start_ns + received.first_ns
     details: dict[str, Any] = {"attributes": attributes, "first_ns": first_ns, "end_ns": meta["end_ns"]}
     if error is not None:
         span.finish(error=error, **details)
     elif received.error is not None:
         span.finish(error_type=received.error[0], error_message=received.error[1], **details)
-    elif ending == "collected" and not (received.streamed and received.whole):
+    elif ending == "idle" or (ending == "collected" and not (received.streamed and received.whole)):
         span.finish(state="abandoned", **details)
+    elif redirected:
+        span.finish(**details)
     else:
         span.finish(status="ok", **details)
+
+
+def _remember(span: Span, sent: Sent, answer: Answer, end_ns: int, *, redirected: bool) -> None:
+    """Let the send that repeats this one name it."""
+    remember(
+        Failed(
+            body_sha256=sent.body_sha256, url=sent.url, parent=span.parent, trace=span.trace, span=span.span,
+            retry_count=sent.retry_count, end_ns=end_ns, waited_ns=sent.waited_ns,
+            patience_ns=patience(answer.headers), call=sent.headers.get(AMAZON_CALL, ""), redirected=redirected,
+        )
+    )  # fmt: skip
 
 
 def _receive(sent: Sent, answer: Answer, log: ChunkLog) -> _Received:
