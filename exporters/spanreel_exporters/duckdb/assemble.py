@@ -12,11 +12,15 @@ from typing import Any, Final
 
 import orjson
 
+from spanreel.analysis.dialects.foreign import OTLP
 from spanreel.analysis.record import KINDS, Attempt, RawSpan
 from spanreel_exporters.duckdb.parse import Record
+from spanreel_exporters.duckdb.resources import adopt
 
 Key = tuple[bytes, bytes]
 """(trace id, span id) as hex bytes."""
+WAITING: Final = "waiting"
+"""In the place of a procid: records that wait for their span whatever became of the process that wrote them."""
 _KINDS: Final = {kind.encode(): kind for kind in KINDS}
 _STATUS: Final = {b"ok": "ok", b"error": "error", b"unset": "unset"}
 _MAX_NS: Final = (1 << 63) - 1
@@ -143,6 +147,8 @@ def build(key: Key, pending: Pending, process: dict[str, Any], *, lose: Any) -> 
     raw.attributes, raw.attributes_json = merge(parts, lose)
     if raw.attributes:
         _overrides(raw)
+        if OTLP in raw.attributes:
+            adopt(raw)
     if end is not None and end[9]:
         _error(raw, end[9], lose)
     return raw

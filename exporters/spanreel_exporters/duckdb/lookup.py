@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from spanreel.analysis.record import RawSpan
-from spanreel_exporters.duckdb.assemble import Key, Pending, build
+from spanreel_exporters.duckdb.assemble import WAITING, Key, Pending, build
 from spanreel_exporters.duckdb.connection import one
 from spanreel_exporters.duckdb.parse import Record
 from spanreel_exporters.duckdb.queries import sql
+from spanreel_exporters.duckdb.resources import adopt
 from spanreel_exporters.duckdb.wire_text import unpack
 
 if TYPE_CHECKING:
@@ -24,10 +25,13 @@ def open_lines(con: duckdb.DuckDBPyConnection) -> list[tuple[str, Record]]:
 
 
 def open_lines_of(
-    con: duckdb.DuckDBPyConnection, keys: list[Key], dead: frozenset[str]
+    con: duckdb.DuckDBPyConnection, keys: list[Key], dead: frozenset[str], *, ask: bool = True
 ) -> list[tuple[str, Record]]:
-    """(procid, record) kept back for these spans, and for all spans of these processes."""
-    if not (keys or dead) or not _value(con, sql("open_span_count")):
+    """(procid, record) kept back for these spans, and for all spans of these processes.
+
+    With `ask` it is looked first whether anything is kept back at all.
+    """
+    if not (keys or dead) or (ask and not _value(con, sql("open_span_any"))):
         return []
     rows: list[Any] = []
     if keys:
@@ -41,6 +45,13 @@ def open_lines_of(
         records = _records(more)
         return _records(rows) + [(p, r) for p, r in records if (r[2], r[3]) not in asked]
     return _records(rows)
+
+
+def waiting_lines_of(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> list[tuple[str, Record]]:
+    """(procid, record) of log records that wait for these spans; see `assemble.WAITING`."""
+    if not keys or not _value(con, sql("open_span_waiting")):
+        return []
+    return [(p, r) for p, r in open_lines_of(con, keys, frozenset(), ask=False) if p == WAITING]
 
 
 def _records(rows: Iterable[tuple[str, str]]) -> list[tuple[str, Record]]:
@@ -134,6 +145,7 @@ def stored_span(
     raw.process = found.get(row["procid"]) or {
         "procid": row["procid"], "service": row["service"], "environment": row["environment"], "release": row["release"],
     }  # fmt: skip
+    adopt(raw)
     if end is None:
         raw.state = row["state"]
         raw.end_ns, raw.status = row["end_ns"], row["status"]

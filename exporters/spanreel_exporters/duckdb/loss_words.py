@@ -40,8 +40,24 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
         "times that costs were worked out without a prices.toml that cannot be used",
         "`spanreel cost` names the file, the line and the key",
     ),
+    "dialect_failed": (
+        "spans of other tools of which one reading failed; the others were used",
+        "report it, with the span's attributes",
+    ),
+    "embedding_vector_cut": (
+        "embedding vectors in imported attributes, kept as their number of dimensions",
+        "nothing; the numbers stay with the exporter",
+    ),
+    "otlp_attributes_cut": (
+        "imported spans with more than 16 MB of attributes, whose longest texts were cut",
+        "nothing, unless you need them whole",
+    ),
     "fold_failed": ("LLM calls whose bytes could not be interpreted", "report it; the bytes are kept"),
     "score_without_trace": ("scores given outside of any trace", "pass trace_id= to spanreel.score"),
+    "middleware_callable_failed": (
+        "requests whose session, user or skip callable raised",
+        "fix the callable given to SpanreelMiddleware; the log `spanreel` (debug) has the message",
+    ),
     "stream_items_not_kept": ("items of long streams beyond the limit", "nothing; head and count are kept"),
     "wire_truncated": (
         "HTTP bodies beyond the limit, kept in part",

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from spanreel.analysis.dialects.foreign import LOG, is_foreign
 from spanreel.analysis.record import USAGE_FIELDS, Canonical, RawSpan
 from spanreel_exporters.duckdb import lookup
-from spanreel_exporters.duckdb.assemble import Assembler, Key, Pending, build
+from spanreel_exporters.duckdb.assemble import WAITING, Assembler, Key, Pending, build
 from spanreel_exporters.duckdb.losses import Losses
 from spanreel_exporters.duckdb.parse import Record
 from spanreel_exporters.duckdb.rows import Rows, add_span, score_row
@@ -24,6 +25,9 @@ from spanreel_exporters.duckdb.tombstones import mark
 
 if TYPE_CHECKING:
     import duckdb
+
+LOG_CELL: Final = f'"{LOG}'.encode()
+"""What a patch holds that is a log record of another instrumentation: it waits for its span however long."""
 
 
 @dataclass(slots=True)
@@ -86,7 +90,7 @@ def sort_records(batch: Batch) -> None:
                 if not batch.losses.add_record(record[2]):
                     batch.lose("garbage_record")
             elif not erased or mark(record[2].decode("ascii", "replace")) not in erased:
-                feed(procid, record)
+                feed(WAITING if kind == b"patch" and LOG_CELL in record[5] else procid, record)
     batch.records = []
 
 
@@ -106,7 +110,7 @@ def recall_open(batch: Batch) -> None:
     """Fetch what earlier batches kept back: for spans that this one completes, and of processes that died."""
     assembler = batch.assembler
     if batch.show_open is not None:
-        stored = lookup.open_lines(batch.con)
+        stored = lookup.open_lines(batch.con) + lookup.waiting_lines_of(batch.con, list(assembler.spans))
     else:
         stored = lookup.open_lines_of(batch.con, list(assembler.spans), batch.dead)
     for procid, line in stored:
@@ -149,7 +153,7 @@ def drop_known(batch: Batch) -> None:
         elif found[1] == "interrupted" and raw.state != "interrupted":
             batch.replaced.append(found[0])
             kept.append(raw)
-        else:
+        elif not is_foreign(raw):  # OTLP is sent again whenever a reply is lost
             batch.lose("duplicate_span")
     batch.spans = kept
     for key in [key for key in late if (key[0].decode(), key[1].decode()) in known]:

@@ -1,1 +1,1 @@
-SELECT procid, line FROM store.open_span ORDER BY ordinal
+SELECT procid, line FROM store.open_span WHERE procid <> 'waiting' ORDER BY ordinal

@@ -1,1 +1,1 @@
-SELECT count(*) FROM store.open_span
+SELECT count(*) FROM store.open_span WHERE procid <> 'waiting'

@@ -1,1 +1,1 @@
-SELECT DISTINCT procid FROM store.open_span
+SELECT DISTINCT procid FROM store.open_span WHERE procid <> 'waiting'

@@ -4,8 +4,10 @@ CREATE OR REPLACE MACRO memory.main.trace_summary(from_seq) AS TABLE
 WITH picked AS (
   SELECT
     *,
-    -- a true root first, then a local root (its parent belongs to another tracer), then an orphan; oldest wins
-    (CASE WHEN parent_id IS NULL THEN 0 WHEN foreign_parent THEN 1 ELSE 2 END, start_ns, seq) AS root_order,
+    -- a true root first, then a local root (its parent belongs to another tracer; or it is an attempt that was
+    -- tried again), then an orphan; oldest wins
+    (CASE WHEN parent_id IS NULL AND duplicate_of IS NULL THEN 0 WHEN parent_id IS NULL OR foreign_parent THEN 1 ELSE 2 END,
+     start_ns, seq) AS root_order,
     status = 'error' AND duplicate_of IS NULL AS failed
   FROM memory.main.span_now
   WHERE seq >= from_seq AND trace_id IN (SELECT trace_id FROM temp.main.touched)
@@ -38,7 +40,7 @@ SELECT
   CASE
     WHEN running THEN 'running'
     WHEN NOT root.orphan THEN root.state
-    WHEN trace_id IN (SELECT trace_id FROM store.open_span) THEN 'running'
+    WHEN trace_id IN (SELECT trace_id FROM store.open_span WHERE procid <> 'waiting') THEN 'running'
     ELSE 'interrupted'
   END AS state,
   CASE WHEN NOT root.orphan THEN root.status WHEN error_count > 0 THEN 'error' ELSE 'unset' END AS status,

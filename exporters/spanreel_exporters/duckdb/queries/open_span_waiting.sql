@@ -1,0 +1,1 @@
+SELECT 1 FROM store.open_span WHERE procid = 'waiting' LIMIT 1
