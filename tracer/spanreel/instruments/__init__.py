@@ -34,6 +34,7 @@ HOOKS: tuple[Hook, ...] = (
         (6,),
         (11,),
         (  # of 10, then of 6 to 9
+            "pinecone._internal.http_client",
             "pinecone.index",
             "pinecone.async_client.async_index",
             "pinecone.client.documents",
@@ -48,6 +49,14 @@ HOOKS: tuple[Hook, ...] = (
             "pinecone.inference.inference",
             "pinecone.inference.inference_asyncio",
         ),
+    ),
+    Hook("psycopg", "spanreel.instruments.psycopg", (3, 1), (4,)),
+    Hook(
+        "asyncpg",
+        "spanreel.instruments.asyncpg",
+        (0, 28),
+        (1,),
+        ("asyncpg.connection", "asyncpg.prepared_stmt"),
     ),
     Hook("faiss", "spanreel.instruments.faiss", (1, 7), (2,)),
     Hook("lancedb", "spanreel.instruments.lancedb", (0, 15), (1,), ("lancedb.query",)),

@@ -11,9 +11,12 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from spanreel.documents import MOST, Document
 from spanreel.instruments.patching import Patches, named, parameters
 from spanreel.instruments.retrieval import Found, Query, dimensions, document, observe, observe_async, split
+from spanreel.wire.recording import nested
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -40,6 +43,8 @@ def install(module: ModuleType) -> Callable[[], None]:
         elif name in INFERENCE:
             _wrap(patches, kind, "embed", _embed, _read_embeddings)
             _wrap(patches, kind, "rerank", _rerank, _read_ranking)
+        elif name == "HTTPClient":
+            _wrap_post(patches, kind)
     return patches.undo
 
 
@@ -48,19 +53,65 @@ def _wrap(patches: Patches, kind: Any, name: str, ask: Any, read: Any) -> None:
     if original is None:
         return
     names = parameters(original)
-    watch: Any = observe_async if inspect.iscoroutinefunction(original) else observe
+    waits = inspect.iscoroutinefunction(original)
 
     def hook(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        if kwargs.get("async_req") or kwargs.get("async_"):  # a future: its result comes to another thread
+        if kwargs.get("async_req"):  # of versions before 10: a future, whose result another thread takes
             return wrapped(*args, **kwargs)
-        return watch(
-            SYSTEM,
-            lambda: wrapped(*args, **kwargs),
-            lambda: ask(name, instance, named(names, args, kwargs)),
-            read,
-        )
+
+        def asked() -> Query:
+            return ask(name, instance, named(names, args, kwargs))  # type: ignore[no-any-return]
+
+        if waits:
+            return observe_async(SYSTEM, lambda: _awaited_alone(wrapped, args, kwargs), asked, read)
+        return observe(SYSTEM, lambda: _alone(wrapped, args, kwargs), asked, read)
 
     patches.wrap(kind, name, hook)
+
+
+def _wrap_post(patches: Patches, kind: Any) -> None:
+    """See the queries of indexes that were made before us: each keeps its own `query` from then."""
+
+    def hook(wrapped: Any, client: Any, args: Any, kwargs: Any) -> Any:
+        body = kwargs.get("json")
+        if (args[:1] != ("/query",) and kwargs.get("path") != "/query") or not isinstance(body, dict):
+            return wrapped(*args, **kwargs)
+        names = {"topK": "top_k", "sparseVector": "sparse_vector"}
+        given = {names.get(str(name), str(name)): value for name, value in body.items()}
+        return observe(
+            SYSTEM,
+            lambda: wrapped(*args, **kwargs),
+            lambda: _query("query", client, given),
+            lambda response: _read_json(response.content),
+        )
+
+    patches.wrap(kind, "post", hook)
+
+
+def _read_json(content: bytes) -> Found:
+    answer = orjson.loads(content)
+    found = []
+    for match in answer["matches"][:MOST]:
+        text, metadata = split(match.get("metadata"))
+        found.append(document(match.get("id"), text, metadata, score=match.get("score")))
+    return Found(found, len(answer["matches"]), {"spanreel.usage": answer.get("usage")})
+
+
+def _alone(wrapped: Any, args: Any, kwargs: Any) -> Any:
+    """Call with the wire told that this exchange is recorded: rerank and embed have paths that it knows."""
+    token = nested.set(True)
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        nested.reset(token)
+
+
+async def _awaited_alone(wrapped: Any, args: Any, kwargs: Any) -> Any:
+    token = nested.set(True)
+    try:
+        return await wrapped(*args, **kwargs)
+    finally:
+        nested.reset(token)
 
 
 def _source(instance: Any) -> str | None:
@@ -124,7 +175,8 @@ def _plain(value: Any) -> Any:
     fields = getattr(type(value), "__struct_fields__", None)
     if fields:
         tag = getattr(getattr(type(value), "__struct_config__", None), "tag", None)
-        return {"type": tag, **{name: getattr(value, name) for name in fields}}
+        told = {name: getattr(value, name) for name in fields}
+        return told if tag is None else {"type": tag, **told}
     to_dict = getattr(value, "to_dict", None) or getattr(value, "as_dict", None)
     return to_dict() if callable(to_dict) else value if value is not None else {}
 
@@ -140,15 +192,18 @@ def _read_matches(result: Any) -> Found | None:
 
 
 def _match(match: Any) -> Document:
-    fields: Any = getattr(match, "fields", None)
-    if fields is None or callable(fields):
-        fields = getattr(match, "metadata", None)
-    if not isinstance(fields, dict) and callable(getattr(match, "to_dict", None)):
-        fields = match.to_dict()
+    fields: Any = getattr(match, "_data", None)  # a document of a schema-based index is all fields
+    for name in ("fields", "metadata"):
+        fields = fields if isinstance(fields, dict) else getattr(match, name, None)
     content, metadata = split(fields, used=("_id", "_score", "id", "score"))
-    key = match.id if hasattr(match, "id") else match.get("_id")
-    score = match.score if hasattr(match, "score") else match.get("_score")
-    return document(key, content, metadata, score=score)
+    return document(_told(match, "id"), content, metadata, score=_told(match, "score"))
+
+
+def _told(match: Any, name: str) -> Any:
+    """The id or score of a match, which records spell with an underscore."""
+    return next(
+        (value for word in (name, f"_{name}") if (value := getattr(match, word, None)) is not None), None
+    )
 
 
 def _rerank(_name: str, _inference: Any, given: dict[str, Any]) -> Query:

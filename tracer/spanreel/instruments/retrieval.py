@@ -39,6 +39,8 @@ class Query:
     queries: int = 1
     top_k: Any = None
     filter: Any = None
+    statement: str | None = None
+    """The query in the store's own language, where it has one."""
     metric: str | None = None
     score_kind: ScoreKind | None = None
     kind: str = "retrieval"
@@ -157,6 +159,7 @@ def _start(system: str, query: Query, recorder: recorders.Recorder) -> Span:
         text = recorder.capture({key: value for key, value in given.items() if value is not None})
         attributes["gen_ai.retrieval.query.text"] = query.text
         attributes["spanreel.retrieval.filter"] = query.filter
+        attributes["db.query.text"] = query.statement
     return recorders.start(
         f"{query.kind} {query.source or system}",
         query.kind,
