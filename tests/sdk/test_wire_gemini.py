@@ -51,7 +51,7 @@ def client(server: GeminiServer) -> Iterator[genai.Client]:
 @pytest.fixture
 def vertex(server: GeminiServer) -> Iterator[genai.Client]:
     options = types.HttpOptions(base_url=server.url)
-    credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    credentials = AnonymousCredentials()
     credentials.token = "ya29.test"
     with genai.Client(
         vertexai=True, project="p", location="us-central1", credentials=credentials, http_options=options
@@ -360,7 +360,7 @@ def test_a_stream_that_is_cut(recording: Recording, client: genai.Client, model:
 def test_a_reader_that_leaves_early(recording: Recording, client: genai.Client) -> None:
     """A break out of a stream is no error: the text so far is kept."""
     with spanreel.span("root"):
-        chunks = client.models.generate_content_stream(model="slow", contents="Hello")
+        chunks: Any = client.models.generate_content_stream(model="slow", contents="Hello")
         assert next(chunks).text == "You sa"
         chunks.close()
         del chunks
@@ -406,9 +406,10 @@ def test_eight_calls_at_once(recording: Recording, server: GeminiServer, transpo
 
 def test_embeddings(recording: Recording, client: genai.Client) -> None:
     """batchEmbedContents of the Gemini API: texts, number and length of the vectors; Google tells no tokens there."""
+    texts: Any = ["a", "b"]
     with spanreel.span("root"):
         client.models.embed_content(
-            model="gemini-embedding-001", contents=["a", "b"],
+            model="gemini-embedding-001", contents=texts,
             config=types.EmbedContentConfig(task_type="RETRIEVAL_QUERY", output_dimensionality=4),
         )  # fmt: skip
     span = only(recording.store, "embedding")
@@ -446,7 +447,7 @@ def test_vertex_embeddings(
     recording: Recording, vertex: genai.Client, server: GeminiServer, model: str, method: str, count: int
 ) -> None:
     """Vertex AI's two ways to embed: texts, vectors and tokens."""
-    texts = ["a", "b"] if method == "predict" else "a"
+    texts: Any = ["a", "b"] if method == "predict" else "a"
     with spanreel.span("root"):
         vertex.models.embed_content(
             model=model, contents=texts, config=types.EmbedContentConfig(output_dimensionality=4)

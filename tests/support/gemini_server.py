@@ -150,7 +150,7 @@ def _call(number: int, city: str) -> dict[str, Any]:
 
 def stream_of(whole: dict[str, Any]) -> list[dict[str, Any]]:
     """The response in pieces: texts cut, everything else whole, the finish reason in the last."""
-    head = {key: whole[key] for key in ("modelVersion", "responseId") if key in whole}
+    head: dict[str, Any] = {key: whole[key] for key in ("modelVersion", "responseId") if key in whole}
     if "candidates" not in whole:
         return [whole]
     early = {key: whole["usageMetadata"][key] for key in ("promptTokenCount",)}
