@@ -27,6 +27,26 @@ def test_a_block_is_a_span(recording: Recording) -> None:
     assert "late" not in recording.one("block").attributes
 
 
+def test_an_input_that_is_set_later_is_a_value(recording: Recording) -> None:
+    with spanreel.span("block", input={"q": 1}) as span:
+        span.set_input({"q": [2, "x"]})
+    assert recording.one("block").attributes == {"spanreel.input": {"q": [2, "x"]}}
+    with spanreel.span("other") as span:
+        span.set_input("text").set(n=1)
+    assert recording.one("other").attributes == {"spanreel.input": "text", "n": 1}
+
+
+def test_below_a_block_that_is_sampled_out_nothing_is_recorded(recording: Recording) -> None:
+    recording.configure(sample_rate=1e-9)
+    for _ in range(50):
+        with spanreel.span("block"):
+            assert spanreel.trace(lambda: spanreel.current_span().recording)() is False
+            recording.configure(sample_rate=1.0)
+            spanreel.trace(name="below")(lambda: None)()
+            recording.configure(sample_rate=1e-9)
+    assert recording.spans() == []
+
+
 def test_an_async_block_and_an_exception(recording: Recording) -> None:
     async def run() -> None:
         async with spanreel.span("block"):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from spanreel.version import __version__
 
 if TYPE_CHECKING:
+    from spanreel import propagation
     from spanreel.annotate import (
         attributes,
         current_span,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from spanreel.control import configure, flush, instrument, sql, uninstrument
     from spanreel.decorator import trace
     from spanreel.errors import SpanreelError
+    from spanreel.middleware import SpanreelMiddleware
     from spanreel.processors import JournalProcessor
     from spanreel.spans import Span
 
@@ -33,6 +35,7 @@ __all__ = [
     "JournalProcessor",
     "Span",
     "SpanreelError",
+    "SpanreelMiddleware",
     "__version__",
     "attributes",
     "configure",
@@ -41,6 +44,7 @@ __all__ = [
     "flush",
     "instrument",
     "prompt",
+    "propagation",
     "score",
     "session",
     "span",
@@ -53,6 +57,7 @@ _HOMES = {
     "JournalProcessor": "processors",
     "Span": "spans",
     "SpanreelError": "errors",
+    "SpanreelMiddleware": "middleware",
     "attributes": "annotate",
     "configure": "control",
     "current_span": "annotate",
@@ -60,6 +65,7 @@ _HOMES = {
     "flush": "control",
     "instrument": "control",
     "prompt": "annotate",
+    "propagation": "",
     "score": "annotate",
     "session": "annotate",
     "span": "annotate",
@@ -75,7 +81,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'spanreel' has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(f"spanreel.{home}"), name)
+    value = getattr(import_module(f"spanreel.{home}"), name) if home else import_module(f"spanreel.{name}")
     globals()[name] = value
     return value
 

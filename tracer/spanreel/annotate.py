@@ -156,6 +156,7 @@ class SpanScope:
                 f"span() has no option {next(iter(options))!r} (options: kind, input, attributes)"
             )
         self._span: Span = NOOP
+        self._mark: Token[Context] | None = None
 
     def __enter__(self) -> Span:
         self._span = NOOP
@@ -167,11 +168,17 @@ class SpanScope:
                     self._name, self._kind, attributes=self._attributes, input_json=text
                 )
                 self._span.__enter__()
+                here = contexts.current()
+                if not self._span.recording and contexts.SPAN_KEY not in here:
+                    self._mark = contexts.variable.set(contexts.unrecorded(here, NOOP))
         return self._span
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        mark, self._mark = self._mark, None
+        if mark is not None:
+            contexts.detach(mark)
         self._span.__exit__(kind, error, traceback)
 
     async def __aenter__(self) -> Span:

@@ -54,6 +54,8 @@ class Span(otel.Span):
         "trace",
     )
     recording = True
+    flags_below = b""
+    """The `flags` cell of spans below this one."""
 
     trace: bytes
     span: bytes
@@ -314,9 +316,10 @@ class Span(otel.Span):
         if recorder.forked:
             return  # a copy of the parent's span in a forked child: the parent ends it
         attributes = self._attributes
-        if self._input is not None:
-            attributes = {**(attributes or {}), "spanreel.input": orjson.Fragment(self._input)}
         text = recorder.capture_attributes(attributes) if attributes else b""
+        if self._input is not None:
+            given = b'{"spanreel.input":' + self._input + b"}"
+            text = given if len(text) <= 2 else text[:-1] + b"," + given[1:]
         if end_ns is None:
             end_ns = self.start_ns + clock.tick() - self._tick
         recorder.write(
@@ -406,6 +409,13 @@ class Span(otel.Span):
 
 def _quoted(data: bytes) -> bytes:
     return orjson.dumps(data.decode("utf-8", "replace"))
+
+
+class ForeignSpan(Span):
+    """Stands in for a span of another system or another store: spans below it are local roots."""
+
+    __slots__ = ()
+    flags_below = b"f"
 
 
 class NoopSpan(Span):
