@@ -175,18 +175,18 @@ def payload(plan: Plan) -> Measured:
     )
 
 
+_LOADS = {"noop": "no-op", "fixed": "payload that repeats", "natural": "payload new in every call"}
+
+
 def contended(plan: Plan) -> Measured:
-    """Both loads beside one CPU-bound Python thread, mean and p99."""
-    loads = {name: _ask(plan, name, plan.pick(16, 3), "busy") for name in ("noop", "natural")}
+    """All loads beside one CPU-bound Python thread, mean and p99."""
+    loads = {name: _ask(plan, name, plan.pick(16, 3), "busy") for name in _LOADS}
     values = [loads[name][which] for name in loads for which in ("mean", "p99")]
     text = "; ".join(
-        f"{'no-op' if name == 'noop' else 'payload'} mean {ratio(found['mean'])}, p99 {ratio(found['p99'])}"
+        f"{_LOADS[name]} mean {ratio(found['mean'])}, p99 {ratio(found['p99'])}"
         for name, found in loads.items()
     )
-    notes = tuple(
-        f"{'no-op' if name == 'noop' else 'payload'}: mean {_us(found)}; p99 {_us(found, 1)}"
-        for name, found in loads.items()
-    )
+    notes = tuple(f"{_LOADS[name]}: mean {_us(found)}; p99 {_us(found, 1)}" for name, found in loads.items())
     count = " + ".join(str(found["n"]) for found in loads.values())
     return Measured(text, max(values) <= MUST, f"{count} calls", max(values) <= AIM, notes)
 
