@@ -160,7 +160,8 @@ def test_server_side_cursors_and_streams(recording: Recording, connection: psyco
         with connection.cursor() as streaming:
             rows = streaming.stream(NEAREST, (APPLE,))
             assert inspect.isgenerator(rows)
-            assert next(rows)[1] == "apple pie"
+            first: Any = next(rows)
+            assert first[1] == "apple pie"
             rows.close()
     paged, streamed = retrieved(recording)
     assert paged.contents == ["apple pie", "racing car"]

@@ -13,7 +13,7 @@ import spanreel
 
 @dataclass
 class Retrieved:
-    """One retrieval span as the views tell it, with its documents as (id, score, content, metadata)."""
+    """One retrieval span as the views tell it, with its documents as tuples (id, score, content, metadata)."""
 
     name: str
     kind: str
@@ -22,7 +22,7 @@ class Retrieved:
     output: Any
     attributes: dict[str, Any]
     error: str | None
-    documents: list[tuple[str | None, float | None, str | None, dict[str, Any]]]
+    documents: list[Any]
     parent: str | None
     span: str
     trace: str
