@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
+import httpx2
 import pytest
 from mistral_server import THOUGHT, USAGE, MistralServer
 from mistralai.client import Mistral
@@ -245,9 +246,12 @@ def test_errors(recording: Recording, client: Mistral, model: str, status: str, 
 
 def test_a_stream_that_is_cut(recording: Recording, client: Mistral) -> None:
     """A stream cut in the middle: what came is kept, the error is the transport's."""
-    with spanreel.span("root"), pytest.raises(Exception, match=r".") as raised:
-        with client.chat.stream(model="cut", messages=HELLO) as events:
-            list(events)
+    with (
+        spanreel.span("root"),
+        pytest.raises(httpx2.RemoteProtocolError) as raised,
+        client.chat.stream(model="cut", messages=HELLO) as events,
+    ):
+        list(events)
     llm = only(recording.store)
     assert llm.raw.error_type is not None
     assert llm.raw.error_type.endswith(type(raised.value).__name__)

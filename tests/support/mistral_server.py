@@ -37,7 +37,7 @@ class MistralServer(Loopback):
     def reply(self, asked: Asked) -> Reply:
         request = asked.body
         model = request.get("model", "mistral-medium-latest")
-        headers = {"mistral_correlation_id": "corr-1"}
+        headers: Any = {"mistral_correlation_id": "corr-1"}
         if model in ERRORS:
             status, body = ERRORS[model]
             return as_json(body, status, **headers)

@@ -31,6 +31,13 @@ def row(store: Path, kind: str = "llm") -> dict[str, Any]:
     return found[0]
 
 
+def documents(store: Path) -> list[tuple[Any, ...]]:
+    """Rank, id, content and score of every document that the public view has, in its order."""
+    catch_up(store)
+    query = "SELECT rank, id, content, score FROM documents ORDER BY trace_id, span_id, rank"
+    return [tuple(item.values()) for item in spanreel.sql(query, store=store)]
+
+
 def tokens(row: dict[str, Any]) -> tuple[int | None, ...]:
     """Input, output, cache read, cache write, reasoning, as the view has them."""
     names = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")

@@ -8,6 +8,7 @@ from spanreel.protocols import openai_request
 from spanreel.protocols.call import Call
 from spanreel.protocols.cohere_usage import usage
 from spanreel.protocols.exchange import Exchange, strings
+from spanreel.protocols.openai_embeddings import FLOAT_BYTES
 from spanreel.protocols.openai_parts import media, parts
 from spanreel.protocols.servers import answered_by
 from spanreel.protocols.shapes import integer, mapping, present, sequence, text
@@ -93,6 +94,8 @@ def _shape(value: object) -> tuple[int, int | None]:
             kind, vectors = name, found
             if kind not in {*_PACKED, "base64"}:
                 break
+    if vectors and isinstance(vectors[0], str):
+        return len(vectors), len(vectors[0].rstrip("=")) * 3 // 4 // FLOAT_BYTES
     if not vectors or not isinstance(vectors[0], list):
         return len(vectors), None
     length = len(vectors[0])
