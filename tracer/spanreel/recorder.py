@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -23,7 +24,7 @@ from spanreel.config import Settings
 from spanreel.guard import guard
 from spanreel.journal import Journal
 from spanreel.redaction import Redactor
-from spanreel.spans import END, NOOP, Span
+from spanreel.spans import END, NOOP, ForeignSpan, Span
 
 KEEPER_ROUNDS = 10
 """Rounds of the journal's thread (0.5 s each) between looks whether a keeper runs."""
@@ -174,6 +175,7 @@ class Recorder:
         self._rounds += 1
         if self._rounds % KEEPER_ROUNDS == 1:
             self.start_keeper()
+            self.end_idle()
 
     def start_keeper(self) -> None:
         """See to it that someone brings the journal into DuckDB, where the rules allow a process of ours."""
@@ -181,6 +183,12 @@ class Recorder:
             from spanreel import keeper_start
 
             keeper_start.start(self.journal.store, mode=self.settings.keeper)
+
+    def end_idle(self) -> None:
+        """End the responses on the wire that nobody reads any more."""
+        recording = sys.modules.get("spanreel.wire.recording")
+        if recording is not None:
+            recording.end_idle(clock.tick())
 
     def on_end(self, span: Span, output: bytes, end_ns: int) -> None:
         """Hand an ended span to the SpanProcessors of `configure(span_processors=)`."""
@@ -268,7 +276,7 @@ def begin(
             return NOOP
         trace, parent, flags = place
     elif above.recording:
-        trace, parent, flags = above.trace, above.span, b""
+        trace, parent, flags = above.trace, above.span, above.flags_below
     else:
         return NOOP
     if here:
@@ -332,10 +340,15 @@ def start(
 
 
 def stand_in(recorder: Recorder, remote: contexts.Remote) -> Span:
-    """A span of another process, standing in the context as a parent here; it is never written."""
-    if not remote.sampled:
+    """A span of another process, standing in the context as a parent here; it is never written.
+
+    What a trace of ours decided about sampling holds for all of it. Another system's decision is about its own
+    recording: below its spans our `sample_rate` decides, by the trace id, so that all of our spans agree.
+    """
+    if not remote.sampled if remote.ours else int(remote.trace[16:], 16) >= recorder._threshold:
         return NOOP
-    span: Span = Span.__new__(Span)
+    kind = Span if remote.ours else ForeignSpan
+    span: Span = kind.__new__(kind)
     span._recorder = recorder
     span.trace, span.span, span.parent = remote.trace, remote.span, b""
     span.name, span.kind, span.start_ns = "", "span", clock.now()
