@@ -11,6 +11,7 @@ from typing import Any
 import anthropic
 import httpx2
 import pytest
+from anthropic.lib.vertex import AnthropicVertex
 from anthropic_server import CITATION, USAGE, AnthropicServer
 from opentelemetry import trace as otel
 from pydantic import BaseModel
@@ -466,7 +467,7 @@ def test_counting_tokens_is_no_call(recording: Recording, client: anthropic.Anth
 def test_anthropic_on_vertex(recording: Recording, server: AnthropicServer, stream: bool) -> None:
     """The Vertex client's rawPredict and streamRawPredict: model from the path, provider gcp.vertex_ai."""
     with (
-        anthropic.AnthropicVertex(
+        AnthropicVertex(
             base_url=f"{server.url}/v1", region="us-east5", project_id="p", access_token="ya29.test"
         ) as client,
         spanreel.span("root"),

@@ -51,7 +51,7 @@ def client(server: GeminiServer) -> Iterator[genai.Client]:
 @pytest.fixture
 def vertex(server: GeminiServer) -> Iterator[genai.Client]:
     options = types.HttpOptions(base_url=server.url)
-    credentials = AnonymousCredentials()
+    credentials: Any = AnonymousCredentials()
     credentials.token = "ya29.test"
     with genai.Client(
         vertexai=True, project="p", location="us-central1", credentials=credentials, http_options=options

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from spanreel.protocols import gemini_request
 from spanreel.protocols.call import Call, Message
 from spanreel.protocols.exchange import STREAM_CUT, Exchange
+from spanreel.protocols.gemini_arguments import put
 from spanreel.protocols.gemini_parts import message, messages, parts
 from spanreel.protocols.gemini_request import get, model_of, on_vertex
 from spanreel.protocols.gemini_usage import finish, usage
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 STREAM = ":streamGenerateContent"
-_STEP = re.compile(r"\.?([^.\[\]$'\"]+)|\[(\d+)\]|\['([^']*)'\]")
-"""A step of the JSON paths that streamed arguments are addressed by: $.a.b[0]['c']."""
-_DEEPEST = 20
 
 
 class GeminiGenerate:
@@ -148,7 +145,7 @@ class _Candidate:
                 self.found.append(part)
             arguments = dict(mapping(before_it.get("args")))
             for change in partial:
-                _put(arguments, mapping(change))
+                put(arguments, mapping(change))
             last["functionCall"] = {
                 **present({key: before_it.get(key) for key in ("id", "name")}),
                 "args": arguments,
@@ -166,31 +163,6 @@ class _Candidate:
             **said,
             **present({"finish_reason": reason, "citations": self.details.get("citationMetadata")}),
         }
-
-
-def _put(target: Any, change: Mapping[str, Any]) -> None:
-    """Write one piece of streamed arguments to where its path says; strings are continued."""
-    steps: list[str | int] = [
-        int(index) if index else name or quoted
-        for name, index, quoted in _STEP.findall(text(get(change, "jsonPath")) or "")
-    ][:_DEEPEST]
-    kinds = ("stringValue", "numberValue", "boolValue")
-    value = next((get(change, kind) for kind in kinds if get(change, kind) is not None), None)
-    for step, below in zip(steps, [*steps[1:], None], strict=True):
-        if isinstance(step, int):
-            if not isinstance(target, list) or step > len(target):
-                return
-            if step == len(target):
-                target.append(None)
-        elif not isinstance(target, dict):
-            return
-        here = target[step] if isinstance(step, int) else target.get(step)
-        if below is None:
-            target[step] = here + value if isinstance(here, str) and isinstance(value, str) else value
-            return
-        if not isinstance(here, dict | list):
-            here = target[step] = [] if isinstance(below, int) else {}
-        target = here
 
 
 @dataclass(slots=True)
