@@ -402,3 +402,45 @@ def test_an_error_that_google_wraps_into_a_list() -> None:
     body = b'[{"error": {"code": 429, "message": "Slow down.", "status": "RESOURCE_EXHAUSTED"}}]'
     call = fold("gemini.generate_content", body, url=GEMINI, status=429)
     assert (call.error_type, call.error_message) == ("429", "Slow down. [RESOURCE_EXHAUSTED]")
+
+
+def timed(name: str, events: list[dict[str, Any]], **meta: Any) -> Call:
+    """Fold a stream whose every event came in a chunk of its own, a nanosecond after the one before."""
+    blocks = [b"data: " + orjson.dumps(event) + b"\n\n" for event in events]
+    starts = [sum(map(len, blocks[:number])) for number in range(len(blocks))]
+    chunks = [[start, number] for number, start in enumerate(starts)]
+    attempt = Attempt(0, {"status": 200, "start_ns": 1000, "chunks": chunks, **meta}, b"{}", b"".join(blocks))
+    return table.fold(name, [attempt])
+
+
+def delta(**said: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": said, "finish_reason": None}]}
+
+
+def test_when_a_reasoning_models_text_begins() -> None:
+    opening, thought, text = (
+        delta(role="assistant", content=""),
+        delta(reasoning_content="hm"),
+        delta(content="Hi"),
+    )
+    assert timed("openai.chat", [opening, thought, text, text]).first_visible_ns == 1002
+    assert timed("openai.chat", [opening, text]).first_visible_ns == 1001
+    assert timed("openai.chat", [opening, delta(tool_calls=[{"index": 0}])]).first_visible_ns is None
+    mistral = [
+        delta(content=[{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]),
+        delta(content="Hi"),
+    ]
+    assert timed("openai.chat", mistral).first_visible_ns == 1001
+    responses: list[Any] = [
+        {"type": "response.created", "response": {}},
+        {"type": "response.reasoning_summary_text.delta", "delta": "hm"},
+        {"type": "response.function_call_arguments.delta", "delta": "{"},
+        {"type": "response.output_text.delta", "delta": "Hi"},
+    ]
+    assert timed("openai.responses", responses).first_visible_ns == 1003
+    assert timed("openai.completions", [{"choices": [{"text": "Hi"}]}]).first_visible_ns == 1000
+
+
+@pytest.mark.parametrize("chunks", [None, 7, [[0]], [["a", 1]], [[10**9, 1]]])
+def test_times_that_are_not_told(chunks: Any) -> None:
+    assert timed("openai.chat", [delta(content="Hi")], chunks=chunks).first_visible_ns is None
