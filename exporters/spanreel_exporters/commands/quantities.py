@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
+import time
+from datetime import UTC, datetime
 
 _AGE = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _SIZE = {
@@ -40,3 +42,32 @@ def size(text: str) -> int:
             f"{text!r} is no size; write a number and a unit, such as 500MB or 2GB"
         )
     return round(float(match[1]) * unit)
+
+
+def moment(text: str) -> int:
+    """Return ns since the epoch of an age (`7d` ago), a day (`2026-11-01`, UTC) or a time (`2026-11-01T12:00`).
+
+    A time without a zone is UTC. Raises ArgumentTypeError that shows the forms.
+    """
+    match = _PATTERN.fullmatch(text.strip())
+    if match is not None and match[2].lower() in _AGE:
+        return time.time_ns() - round(age(text) * 1e9)
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time; write an age such as 7d, a day such as 2026-11-01, or 2026-11-01T12:00"
+        ) from None
+    zoned = found if found.tzinfo else found.replace(tzinfo=UTC)
+    return int(zoned.timestamp()) * 1_000_000_000 + zoned.microsecond * 1000
+
+
+def money(text: str) -> float:
+    """Return US dollars of a number, with or without `$`. Raises ArgumentTypeError."""
+    try:
+        amount = float(text.strip().removeprefix("$"))
+    except ValueError:
+        amount = -1.0
+    if not 0 <= amount < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no amount in US dollars, such as 0.002")
+    return amount

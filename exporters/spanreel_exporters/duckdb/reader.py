@@ -13,7 +13,7 @@ import base64
 import os
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
@@ -24,6 +24,7 @@ from spanreel.errors import NewerStoreError, OlderStoreError, QueryError, StoreE
 from spanreel.keeper_start import is_running
 from spanreel.store import DATABASE, JOURNAL
 from spanreel_exporters.duckdb import locks, search, told_by_calls
+from spanreel_exporters.duckdb.bill import Bill, Filters
 from spanreel_exporters.duckdb.connection import explained_reading
 from spanreel_exporters.duckdb.ingest import ingest_once, migrate
 from spanreel_exporters.duckdb.live import TAIL_BYTES, Live, open_live
@@ -44,6 +45,7 @@ from spanreel_exporters.duckdb.results import (
     Trace,
     TracePage,
     TraceRow,
+    TraceTotals,
     WireExchange,
     WireSummary,
 )
@@ -54,7 +56,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     import duckdb
+    from spanreel_exporters.duckdb.repricing import Estimate
 
+NO_FILTERS: Final = Filters()
 CATCH_UP_BYTES: Final = 4 << 20
 """What a reader takes in before it answers, when nobody else is at it: bounds its wait to about 0.2 s."""
 TEXT_TRACES: Final = 1_000
@@ -115,6 +119,30 @@ class Reader(Protocol):
 
     def summary(self) -> Summary:
         """The store at a glance."""
+        ...
+
+    def totals(
+        self,
+        *,
+        status: str | None = None,
+        state: str | None = None,
+        model: str | None = None,
+        kind: str | None = None,
+        name: str | None = None,
+        session: str | None = None,
+        user: str | None = None,
+        service: str | None = None,
+        errors: bool | None = None,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+    ) -> TraceTotals:
+        """Sums and percentiles over every trace that passes the filters of `traces`."""
+        ...
+
+    def bill(
+        self, filters: Filters = NO_FILTERS, estimate: Estimate | None = None
+    ) -> AbstractContextManager[Bill]:
+        """What the calls that pass some filters cost, for as long as the context is open."""
         ...
 
 
@@ -392,6 +420,42 @@ class DuckReader:
         with explained_reading(self.store):
             return search.find(con, phrase, limit=max(limit, 1), time_s=5.0)
 
+    def totals(
+        self,
+        *,
+        status: str | None = None,
+        state: str | None = None,
+        model: str | None = None,
+        kind: str | None = None,
+        name: str | None = None,
+        session: str | None = None,
+        user: str | None = None,
+        service: str | None = None,
+        errors: bool | None = None,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+    ) -> TraceTotals:
+        """Sums and percentiles over every trace that passes the filters of `traces`."""
+        row = self._rows("trace_totals", {
+            "status": status, "state": state, "model": model, "kind": kind, "name": name, "session": session,
+            "user": user, "service": service, "errors": errors, "since_ns": since_ns, "until_ns": until_ns,
+        })[0]  # fmt: skip
+        *counts, shares, longest, measured = row
+        times = [value / 1e6 for value in (*shares, longest)] if shares else [None] * 4
+        names = [column.name for column in fields(TraceTotals)]
+        return TraceTotals(**dict(zip(names, (*counts, *times, measured), strict=True)))
+
+    @contextmanager
+    def bill(self, filters: Filters = NO_FILTERS, estimate: Estimate | None = None) -> Iterator[Bill]:
+        """What the calls that pass some filters cost; see bill.py. Raises StoreError."""
+        con = self._open.con
+        with explained_reading(self.store):
+            bill = Bill(con, filters, estimate)
+            try:
+                yield bill
+            finally:
+                bill.close()
+
     def losses(self) -> list[LossRow]:
         """What was lost, cut or given up, by reason, most frequent first."""
         return [LossRow(*row) for row in self._rows("all_losses")]
@@ -427,7 +491,7 @@ _NAMES: Final = (
     "list_traces", "count_traces", "list_found", "count_found", "find_trace", "one_trace", "trace_spans", "trace_bodies", "trace_documents", "trace_scores", "trace_flags",
     "span_body", "span_documents", "span_wire_summary", "span_wire_bytes", "facet_status", "facet_state",
     "facet_model", "facet_kind", "facet_name", "facet_service", "facet_environment", "facet_session",
-    "resolve_last", "resolve_prefix", "summary_totals", "all_losses",
+    "resolve_last", "resolve_prefix", "summary_totals", "all_losses", "trace_totals",
 )  # fmt: skip
 _TEXTS: Final = {name: sql(name) for name in _NAMES}
 

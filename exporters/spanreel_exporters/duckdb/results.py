@@ -283,6 +283,29 @@ class Hits:
 
 
 @dataclass(frozen=True, slots=True)
+class TraceTotals:
+    """Figures over every trace that passes some filters."""
+
+    traces: int
+    with_errors: int
+    failed: int
+    """Whose root ended in an error."""
+    running: int
+    llm_calls: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+    """A lower bound where there are unpriced calls; None where no call has a price."""
+    unpriced_calls: int
+    p50_ms: float | None
+    """Of those that do not run any more, by nearest rank."""
+    p95_ms: float | None
+    p99_ms: float | None
+    max_ms: float | None
+    measured: int
+
+
+@dataclass(frozen=True, slots=True)
 class LossRow:
     """Something lost, cut or given up, by reason."""
 

@@ -265,3 +265,19 @@ def _units(prices: Any) -> Units:
         return None if price is None else per_unit(price, 1000)
 
     return Units(one("web_searches_kcount"), one("rerank_searches_kcount"), one("requests_kcount"))
+
+
+@cache
+def provider_names() -> frozenset[str]:
+    """The ids of the providers that the book lists."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    return frozenset(provider.id for provider in get_snapshot().providers)
+
+
+@cache
+def model_names() -> tuple[str, ...]:
+    """Every model id of the book, for hints."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    return tuple(sorted({model.id for provider in get_snapshot().providers for model in provider.models}))

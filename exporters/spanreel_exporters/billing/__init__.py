@@ -1,0 +1,1 @@
+"""Bills of providers, held against what was recorded."""

@@ -1,0 +1,2 @@
+DROP TABLE IF EXISTS temp.main.bill;
+DROP TABLE IF EXISTS temp.main.repriced;

@@ -1,0 +1,1 @@
+CREATE OR REPLACE TEMP TABLE repriced (seq BIGINT, model VARCHAR, cost VARCHAR, source VARCHAR)

@@ -1,0 +1,1 @@
+SELECT cost_source, count(*), sum(cost) FROM bill WHERE cost_source IS NOT NULL GROUP BY cost_source ORDER BY 2 DESC, 1
