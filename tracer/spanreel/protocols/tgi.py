@@ -34,10 +34,13 @@ class TGIGenerate:
     suffixes = ("/generate", "/generate_stream")
 
     def accepts(self, path: str, request: Mapping[str, Any]) -> bool:
-        """Ask for a text under `inputs`; at a path that could be anybody's for `parameters` of generation too."""
+        """Ask for a text under `inputs`; at a path that could be anybody's for the task's whole body and no more."""
         if not isinstance(request.get("inputs"), str):
             return False
-        return path.endswith(self.suffixes) or bool(_GENERATION & mapping(request.get("parameters")).keys())
+        if path.endswith(self.suffixes):
+            return True
+        given = request.get("parameters")
+        return isinstance(given, dict) and given.keys() <= _PARAMETERS and request.keys() <= _BODY
 
     def model(self, path: str, request: Mapping[str, Any]) -> str | None:
         """Return the model in the path or the body; a TGI server serves one and is not asked for it by name."""
@@ -83,10 +86,13 @@ class TGIGenerate:
         )
 
 
-_GENERATION = frozenset(
-    {"max_new_tokens", "decoder_input_details", "do_sample", "return_full_text", "details", "stop", "best_of"}
-)
-"""Parameters that nothing but the generation of text has (huggingface_hub TextGenerationInputGenerateParameters)."""
+_BODY = frozenset({"inputs", "parameters", "stream", "options"})
+_PARAMETERS = frozenset({
+    "adapter_id", "best_of", "decoder_input_details", "details", "do_sample", "frequency_penalty", "grammar",
+    "max_new_tokens", "repetition_penalty", "return_full_text", "seed", "stop", "temperature", "top_k",
+    "top_n_tokens", "top_p", "truncate", "typical_p", "watermark",
+})  # fmt: skip
+"""huggingface_hub's TextGenerationInput and TextGenerationInputGenerateParameters."""
 
 
 def _generated(exchange: Exchange) -> tuple[str | None, Mapping[str, Any], bool]:
