@@ -207,7 +207,7 @@ def test_the_trace_of_the_caller_goes_on(recording: Recording) -> None:
         client.get("/foreign", headers={"traceparent": TRACEPARENT, "tracestate": "other=1"})
         client.get("/unsampled", headers={"traceparent": TRACEPARENT[:-2] + "00"})
         client.get("/wrong", headers={"traceparent": "00-xyz"})
-        client.get("/twice", headers=[("traceparent", TRACEPARENT), ("traceparent", TRACEPARENT)])  # type: ignore[arg-type]
+        client.get("/twice", headers=[("traceparent", TRACEPARENT), ("traceparent", TRACEPARENT)])
         with spanreel.span("caller") as caller:
             headers = {"tracestate": "other=1"}
             spanreel.propagation.inject(headers)

@@ -59,9 +59,9 @@ def wsgiref_serving(app: Any) -> Iterator[str]:
 @contextmanager
 def waitress_serving(app: Any) -> Iterator[str]:
     """The base URL of `app` under waitress."""
-    import waitress
+    from waitress.server import create_server
 
-    server: Any = waitress.create_server(app, host="127.0.0.1", port=0, threads=4)
+    server: Any = create_server(app, host="127.0.0.1", port=0, threads=4)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -42,8 +42,9 @@ class SpanreelMiddleware:
         self.user = user
         self.skip = skip
 
-    def __call__(self, *call: Any) -> Any:
+    def __call__(self, *call: Any, **named: Any) -> Any:
         """Serve one request (or connection), as ASGI with three arguments, as WSGI with two."""
+        call = (*call, *named.values())
         if len(call) == 3:
             from spanreel import served_asgi
 

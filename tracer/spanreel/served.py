@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from spanreel.recorder import Recorder
     from spanreel.spans import Span
 
-MARK = "spanreel"
+MARK = "spanreel.trace_id"
 """The key under which a scope or environ tells that its request is recorded: an inner middleware leaves it alone."""
 STATUS_OF_SERVER_ERRORS = 500
 _TEXTUAL = ("json", "xml", "javascript", "yaml", "x-www-form-urlencoded", "graphql", "csv")
@@ -210,7 +210,7 @@ def begin(
     except BaseException:
         contexts.detach(outer)
         raise
-    scope[MARK] = {"trace_id": span.trace_id, "span_id": span.span_id}
+    scope[MARK] = span.trace_id
     return span, outer
 
 

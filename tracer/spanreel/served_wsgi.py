@@ -100,6 +100,8 @@ class _Served(Served):
         write: Callable[[bytes], Any] = self._start_response(status, headers, *more)
         with guard("served.start_response"):
             self.status = int(str(status)[:3])
+            found = self.route()  # Flask takes its request out of the environ before the answer is sent
+            self.route = lambda: found
             about = {name.lower(): value for name, value in headers}
             self.sent.describe(about.get("content-type", ""), about.get("content-encoding", ""))
 
