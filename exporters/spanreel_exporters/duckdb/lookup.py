@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -123,6 +124,57 @@ def end_and_wait(con: duckdb.DuckDBPyConnection, trace: str, span: str) -> tuple
     return (row[0], row[1]) if row else (None, None)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a span of the file stands."""
+
+    seq: int
+    trace_id: str
+    span_id: str
+    parent_id: str | None
+    kind: str
+    start_ns: int
+    end_ns: int | None
+    first_seq: int
+    """Of its trace."""
+
+
+def foreign_traces(con: duckdb.DuckDBPyConnection, traces: set[str]) -> set[str]:
+    """Those of the traces in which the file has spans of other instrumentations."""
+    seen = con.execute(sql("seen_traces"), {"trace_ids": sorted(traces)}).fetchall()
+    return {row[0] for row in con.execute(sql("foreign_traces"), _range(seen)).fetchall()} if seen else set()
+
+
+def places(
+    con: duckdb.DuckDBPyConnection, windows: Mapping[str, tuple[int, int]], *, slack_ns: int, most: int
+) -> Iterable[Place]:
+    """Spans that the file has of these traces, within (ns, ns) of each."""
+    seen = con.execute(sql("seen_traces"), {"trace_ids": sorted(windows)}).fetchall()
+    if not seen:
+        return ()
+    bounds = {
+        "first_seq": min(row[1] for row in seen), "last_seq": max(row[2] for row in seen),
+        "trace_ids": [row[0] for row in seen], "first_seqs": [row[1] for row in seen],
+        "lows": [windows[row[0]][0] - slack_ns for row in seen],
+        "highs": [windows[row[0]][1] + slack_ns for row in seen], "most": most,
+    }  # fmt: skip
+    return [Place(*row) for row in con.execute(sql("span_places"), bounds).fetchall()]
+
+
+def same_response(
+    con: duckdb.DuckDBPyConnection, asked: Collection[tuple[str, str, int, int, bool]], *, slack_ns: int
+) -> Iterable[Place]:
+    """Calls of other traces with the response ids of (trace, response id, start ns, end ns, is a root), at that time."""
+    told = list(asked)
+    params = {
+        "trace_ids": [one[0] for one in told], "responses": [one[1] for one in told],
+        "lows": [one[2] - slack_ns for one in told], "highs": [one[3] + slack_ns for one in told],
+        "roots": [one[4] for one in told], "low": min(one[2] for one in told) - slack_ns,
+        "high": max(one[3] for one in told) + slack_ns,
+    }  # fmt: skip
+    return [Place(*row) for row in con.execute(sql("same_response"), params).fetchall()]
+
+
 def stored_span(
     con: duckdb.DuckDBPyConnection,
     seq: int,
@@ -130,7 +182,18 @@ def stored_span(
     end: Record | None,
     lose: Callable[[str], None],
 ) -> RawSpan:
-    """The span of a row again as it was recorded, with late records joined to it.
+    """The span of a row again as it was recorded; see `recorded_span`."""
+    return recorded_span(con, seq, late, end, lose)[0]
+
+
+def recorded_span(
+    con: duckdb.DuckDBPyConnection,
+    seq: int,
+    late: list[Record],
+    end: Record | None,
+    lose: Callable[[str], None],
+) -> tuple[RawSpan, dict[str, Any]]:
+    """(the span of a row again as it was recorded, the row's columns), with late records joined to it.
 
     `end` is the end record of a span that was taken for interrupted; without it the row keeps its own end.
     """
@@ -150,7 +213,7 @@ def stored_span(
         raw.state = row["state"]
         raw.end_ns, raw.status = row["end_ns"], row["status"]
         raw.error_type, raw.error_message = row["error_type"], row["error_message"]
-    return raw
+    return raw, row
 
 
 def _as_start(row: dict[str, Any]) -> Record:

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from spanreel.analysis.dialects.foreign import LOG, is_foreign
-from spanreel.analysis.record import USAGE_FIELDS, Canonical, RawSpan
+from spanreel.analysis.duplicates import forget_usage
+from spanreel.analysis.record import Canonical, RawSpan
 from spanreel_exporters.duckdb import lookup
 from spanreel_exporters.duckdb.assemble import WAITING, Assembler, Key, Pending, build
 from spanreel_exporters.duckdb.losses import Losses
+from spanreel_exporters.duckdb.one_call import settle_calls
 from spanreel_exporters.duckdb.parse import Record
 from spanreel_exporters.duckdb.rows import Rows, add_span, score_row
 from spanreel_exporters.duckdb.tombstones import mark
@@ -233,7 +235,7 @@ def settle_repeats(batch: Batch) -> None:
     outer = [
         index
         for index, (raw, canonical) in enumerate(zip(batch.spans, batch.canonical, strict=True))
-        if not raw.attempts and _reports(canonical)
+        if not raw.attempts and _reports(canonical) and not is_foreign(raw)
     ]
     if not outer:
         return
@@ -296,14 +298,6 @@ def _reports(canonical: Canonical) -> bool:
     return canonical.input_tokens is not None or canonical.cost_usd is not None
 
 
-def forget_usage(canonical: Canonical) -> None:
-    """Null the sums of a span; what it reported stays in its attributes."""
-    for field_name in USAGE_FIELDS:
-        setattr(canonical, field_name, None)
-    canonical.usage_mark = canonical.cost_usd = None
-    canonical.cost_source = "repeats"
-
-
 def price_spans(batch: Batch) -> None:
     """Check that the counts can be true, then usage x the prices of the day of the call: the user's, else the book's."""
     from spanreel.analysis.pricing import NO_FILES, load_or_explain, price
@@ -342,9 +336,10 @@ STEPS: Final[tuple[Callable[[Batch], None], ...]] = (
     settle_startless,
     show_open,
     normalise_spans,
-    settle_repeats,
     settle_retries,
     wait_of_retries,
+    settle_calls,
+    settle_repeats,
     price_spans,
     make_rows,
 )

@@ -268,6 +268,46 @@ def documents_json(found: list[Document]) -> str:
     ])  # fmt: skip
 
 
+def documents_of(value: object) -> list[Document]:
+    """The documents in what a retrieval returned: a list of them, or an object that holds one; else none."""
+    found = structure(value)
+    for _ in range(3):
+        if not isinstance(found, dict):
+            break
+        found = next(
+            (inner for key in _HOLDERS if isinstance(inner := structure(found.get(key)), (list, dict))), None
+        )
+    if not isinstance(found, list) or not all(isinstance(structure(item), dict) for item in found):
+        return []
+    read = documents(found)
+    return read if all(one.content is not None or one.id is not None for one in read) else []
+
+
+_HOLDERS: Final = (
+    "documents", "docs", "results", "nodes", "matches", "points", "hits", "chunks", "items", "output", "outputs", "result",
+    "return", "data",
+)  # fmt: skip
+
+
+def query_of(value: object) -> object:
+    """The query in what a retrieval was called with: a text, an only argument, or a field of its usual names."""
+    found = structure(value)
+    if isinstance(found, dict):
+        arguments, named = found.get("args"), mapping(found.get("kwargs"))
+        if isinstance(arguments, list) and len(arguments) == 1 and not named and isinstance(arguments[0], str):
+            return arguments[0]
+        bundle = structure(first({**found, **named}, *_QUERIES))
+        inner = first({**found, **named}, *_QUERIES)
+        return first(bundle, *_QUERIES) or value if isinstance(bundle, dict) else inner or value
+    return value
+
+
+_QUERIES: Final = (
+    "query", "query_str", "question", "q", "query_text", "search_query", "query_bundle", "str_or_query_bundle", "input", "text",
+    "prompt", "search",
+)  # fmt: skip
+
+
 def without(attributes: Attributes, *prefixes: str) -> dict[str, Any]:
     """The attributes that begin with none of the prefixes."""
     return {key: value for key, value in attributes.items() if not key.startswith(prefixes)}

@@ -1,0 +1,178 @@
+"""The pipeline's step that counts a call once that several instrumentations tell of.
+
+Whatever of a trace is in the file already is looked at again together with the batch, as it was recorded: the
+rows come out as if everything had come at once. Traces in which only our own recorder speaks are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from spanreel.analysis.dialects import foreign, normalise
+from spanreel.analysis.duplicates import CALL_KINDS, TOLERANCE_NS, Key, Step, Told, settle
+from spanreel.analysis.record import USAGE_FIELDS, Canonical, RawSpan
+from spanreel_exporters.duckdb import lookup
+
+if TYPE_CHECKING:
+    from spanreel_exporters.duckdb.pipeline import Batch
+
+OWN: Final = "spanreel"
+WIRE: Final = "wire"
+ROUNDS: Final = 4
+"""How often the window around the spans of a trace is widened by what was found in it."""
+MOST_ROWS: Final = 20_000
+"""Rows of the file that are looked at for one batch at most."""
+_COMPARED: Final = (
+    *USAGE_FIELDS, "provider", "request_model", "response_model", "finish_reason", "service_tier", "error_type",
+    "error_message",
+)  # fmt: skip
+Window = tuple[int, int]
+"""First and last ns."""
+
+
+@dataclass(slots=True)
+class Stored:
+    """A call that the file has, as it was recorded."""
+
+    row: lookup.Place
+    raw: RawSpan
+    canonical: Canonical
+    columns: dict[str, Any]
+
+
+def settle_calls(batch: Batch) -> None:
+    """Find the spans of one call, in this batch and in what the file has of its traces, and count them once."""
+    windows = _concerned(batch)
+    if not windows:
+        return
+    here = {(raw.trace_id, raw.span_id) for raw in batch.spans}
+    steps, stored = _stored(batch, windows, here)
+    told = [
+        _told(raw, row)
+        for raw, row in zip(batch.spans, batch.canonical, strict=True)
+        if raw.trace_id in windows
+    ]
+    old = {(entry.raw.trace_id, entry.raw.span_id): entry for entry in stored}
+    told += [_told(entry.raw, entry.canonical) for entry in stored]
+    calls = [one for one in told if isinstance(one, Told)]
+    kept = settle([*steps, *(one for one in told if not isinstance(one, Told))], calls)
+    for index, raw in enumerate(batch.spans):
+        found = kept.get((raw.trace_id, raw.span_id))
+        if found is not None:
+            batch.duplicates[index] = found[1]
+    _replace(batch, old, calls, kept)
+
+
+def _concerned(batch: Batch) -> dict[str, Window]:
+    """Traces to look at, with the time that the batch's spans of them take."""
+    traces = {raw.trace_id for raw in batch.spans if foreign.is_foreign(raw)}
+    own = {
+        raw.trace_id
+        for raw, row in zip(batch.spans, batch.canonical, strict=True)
+        if row.kind in CALL_KINDS and raw.trace_id in batch.replaced_traces
+    } - traces
+    if own:
+        traces |= lookup.foreign_traces(batch.con, own)
+    windows: dict[str, Window] = {}
+    for raw in batch.spans:
+        if raw.trace_id in traces:
+            _widen(windows, raw.trace_id, raw.start_ns, raw.end_ns)
+    return windows
+
+
+def _widen(windows: dict[str, Window], trace: str, start: int, end: int | None) -> None:
+    low, high = windows.get(trace, (start, start))
+    windows[trace] = min(low, start), max(high, start if end is None else end)
+
+
+def _stored(batch: Batch, windows: dict[str, Window], here: set[Key]) -> tuple[list[Step], list[Stored]]:
+    """What the file has around the batch's spans: steps, and calls as they were recorded."""
+    found: dict[int, lookup.Place] = {}
+    asked: dict[str, Window] = {}
+    for round_ in range(ROUNDS):
+        todo = {trace: window for trace, window in windows.items() if asked.get(trace) != window}
+        places = list(lookup.places(batch.con, todo, slack_ns=TOLERANCE_NS, most=MOST_ROWS)) if todo else []
+        if round_ == 0:
+            places += _of_other_traces(batch, windows)
+        asked = dict(windows)
+        new = [place for place in places if place.seq not in found]
+        if not new:
+            break
+        for place in new:
+            found[place.seq] = place
+            if place.kind in CALL_KINDS:
+                _widen(windows, place.trace_id, place.start_ns, place.end_ns)
+    fresh = [place for place in found.values() if (place.trace_id, place.span_id) not in here]
+    steps = [
+        Step((p.trace_id, p.span_id), p.parent_id, p.kind, p.start_ns, p.end_ns)
+        for p in fresh
+        if p.kind not in CALL_KINDS
+    ]
+    return steps, _recalled(batch, [place for place in fresh if place.kind in CALL_KINDS])
+
+
+def _of_other_traces(batch: Batch, windows: dict[str, Window]) -> Iterable[lookup.Place]:
+    """Calls of other traces in the file that have the response id of one here; one of the two is a root."""
+    asked = [
+        (raw.trace_id, row.response_id, raw.start_ns, raw.end_ns or raw.start_ns, raw.parent_id is None)
+        for raw, row in zip(batch.spans, batch.canonical, strict=True)
+        if row.response_id and row.kind in CALL_KINDS and raw.trace_id in windows
+    ]
+    return lookup.same_response(batch.con, asked, slack_ns=TOLERANCE_NS) if asked else ()
+
+
+def _recalled(batch: Batch, places: list[lookup.Place]) -> list[Stored]:
+    recalled = []
+    for place in places:
+        raw, columns = lookup.recorded_span(batch.con, place.seq, [], None, _ignore)
+        recalled.append(Stored(place, raw, normalise(raw, lose=_ignore), columns))
+    return recalled
+
+
+def _ignore(_reason: str) -> None:
+    """What was lost on the way was counted when the row was made."""
+
+
+def _told(raw: RawSpan, row: Canonical) -> Step:
+    key = (raw.trace_id, raw.span_id)
+    if row.kind not in CALL_KINDS:
+        return Step(key, raw.parent_id, row.kind, raw.start_ns, raw.end_ns)
+    source = WIRE if raw.attempts else (foreign.scope(raw)[0] or "?") if foreign.is_foreign(raw) else OWN
+    return Told(key, raw.parent_id, row.kind, raw.start_ns, raw.end_ns, source, row, raw.status == "error")
+
+
+def _replace(batch: Batch, old: dict[Key, Stored], calls: list[Told], kept: dict[Key, Key]) -> None:
+    """Put new rows in the place of those that the batch has changed."""
+    settled = {call.key for call in calls if call.source != WIRE}
+    for key, entry in old.items():
+        into = kept.get(key)
+        before = entry.columns["duplicate_of"]
+        duplicate_of = before if into is None else into[1]
+        if into is None and not (entry.raw.attempts and (key[0], before) not in settled):
+            duplicate_of = None  # else it was retried: another step has marked it
+        if not _changed(entry, duplicate_of):
+            continue
+        batch.replaced.append(entry.row.seq)
+        lowest = batch.replaced_traces.get(key[0], entry.row.first_seq)
+        batch.replaced_traces[key[0]] = min(lowest, entry.row.first_seq)
+        if duplicate_of is not None:
+            batch.duplicates[len(batch.spans)] = duplicate_of
+        batch.spans.append(entry.raw)
+        batch.canonical.append(entry.canonical)
+
+
+def _changed(entry: Stored, duplicate_of: str | None) -> bool:
+    columns, row = entry.columns, entry.canonical
+    if columns["duplicate_of"] != duplicate_of:
+        return True
+    if duplicate_of is None and columns["cost_source"] is None and row.cost_source is not None:
+        return True
+    return any(columns[name] != getattr(row, name) for name in _COMPARED) or not _same_ms(
+        columns["ttft_ms"], row.ttft_ms
+    )
+
+
+def _same_ms(one: float | None, other: float | None) -> bool:
+    return one is other or (one is not None and other is not None and abs(one - other) < 0.001)

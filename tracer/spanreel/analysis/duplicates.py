@@ -1,0 +1,389 @@
+"""Several spans of one call: two instrumentations of a client, a framework over a client, a client over the wire.
+
+`settle` finds which of the spans of some traces tell of the same call of a model, keeps one of each and makes the
+others its duplicates. A pure function of the set of spans: neither their order nor the batches they came in matter.
+
+Spans are one call when one encloses the other (as an ancestor with nothing but plain steps between, as a sibling,
+or as the root of a trace of its own with the same response id), they come from different instrumentations or are
+nested, and nothing that both tell differs: response id, model, tokens.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from spanreel.analysis.record import USAGE_FIELDS, Canonical
+
+CALL_KINDS: Final = frozenset({"llm", "embedding", "rerank"})
+TRANSPARENT: Final = frozenset({"span", "chain"})
+"""Kinds that may stand between two spans of one call."""
+TOLERANCE_NS: Final = 5_000_000
+"""How far the inner of two spans of one call may stick out: clocks are read before and after the work."""
+_UNENDED: Final = (1 << 63) - 1
+Key = tuple[str, str]
+"""(trace id, span id)"""
+
+
+@dataclass(slots=True)
+class Step:
+    """A span, as far as its place matters."""
+
+    key: Key
+    parent: str | None
+    kind: str
+    start_ns: int
+    end_ns: int | None
+
+    @property
+    def end(self) -> int:
+        """When it ended; a span that runs has no end."""
+        return _UNENDED if self.end_ns is None else self.end_ns
+
+
+@dataclass(slots=True)
+class Told(Step):
+    """A span that tells of a call of a model."""
+
+    source: str
+    """The instrumentation that made it: a scope's name, `wire`, or `spanreel`."""
+    row: Canonical
+    failed: bool = False
+    aggregate: list[Told] = field(default_factory=list)
+    """Calls whose usage this one's is the sum of, where it tells none itself."""
+
+
+def settle(steps: Iterable[Step], calls: Sequence[Told]) -> dict[Key, Key]:
+    """Find the duplicates among `calls`: (trace, span) -> the one that is kept.
+
+    `steps` are the other spans of the same traces. The rows are changed: those that are kept gain what only
+    their duplicates tell, the duplicates lose usage and cost.
+    """
+    ordered = sorted(calls, key=lambda call: (call.start_ns, -call.end, call.key))
+    places: dict[Key, Step] = {step.key: step for step in steps}
+    places.update({call.key: call for call in ordered})
+    into: dict[Key, Key] = {}
+    _nested(ordered, places, into)
+    _side_by_side(ordered, into)
+    _across(ordered, into)
+    kept = {key: _root(key, into) for key in into}
+    _share(ordered, kept)
+    return kept
+
+
+def _root(key: Key, into: Mapping[Key, Key]) -> Key:
+    while key in into:
+        key = into[key]
+    return key
+
+
+# -- one inside the other ---------------------------------------------------------------
+
+
+def _nested(ordered: Sequence[Told], places: Mapping[Key, Step], into: dict[Key, Key]) -> None:
+    children: dict[Key, list[Told]] = defaultdict(list)
+    for call in ordered:
+        outer = _enclosing(call, places)
+        if outer is not None:
+            children[outer.key].append(call)
+    for outer in ordered:
+        inner = children.get(outer.key)
+        if inner:
+            for key, kept in _of_one_call(outer, inner).items():
+                into.setdefault(key, kept)
+
+
+def _enclosing(call: Told, places: Mapping[Key, Step]) -> Told | None:
+    """The nearest call above, of the same kind, with plain steps between."""
+    trace, above = call.key[0], call.parent
+    for _ in range(64):
+        step = places.get((trace, above)) if above else None
+        if step is None or step.key == call.key or not _overlap(step, call):
+            return None
+        if isinstance(step, Told):
+            return step if step.kind == call.kind else None
+        if step.kind not in TRANSPARENT:
+            return None
+        above = step.parent
+    return None
+
+
+def _of_one_call(outer: Told, inner: Sequence[Told]) -> dict[Key, Key]:
+    """Which of the calls right below `outer` are its own call."""
+    near = [call for call in inner if not _differ(outer, call)]
+    counted = [call for call in near if _counts(call.row)]
+    if not _counts(outer.row):
+        if len(counted) > 1 and outer.kind == "llm":  # it holds several calls and is none
+            return {outer.key: counted[-1].key}
+        if len(counted) > 1:
+            outer.aggregate = counted
+        return {call.key: outer.key for call in near}
+    same = [call for call in counted if _tokens_agree(outer.row, call.row) or _ids_agree(outer.row, call.row)]
+    found = [call for call in near if not _counts(call.row)]
+    summed = [call for call in inner if _counts(call.row) and call.kind == outer.kind]
+    if len(summed) > 1 and _is_sum(outer.row, summed):
+        found += summed
+    elif len(same) == 1 or (same and all(_ids_agree(outer.row, call.row) for call in same)):
+        found += same
+    elif same:
+        found.append(same[-1])
+    elif len(counted) > 1 and outer.kind == "llm":  # it holds several calls and tells something of them
+        return {outer.key: counted[-1].key}
+    elif (
+        len(counted) == 1
+    ):  # the same call counted differently: cached tokens left out, a stream's first chunk
+        found += counted
+    return {call.key: outer.key for call in found}
+
+
+def _is_sum(row: Canonical, parts: Sequence[Told]) -> bool:
+    return all(
+        _near(getattr(row, name) or 0, sum(getattr(call.row, name) or 0 for call in parts))
+        for name in ("input_tokens", "output_tokens")
+    )
+
+
+# -- one beside the other ---------------------------------------------------------------
+
+
+def _side_by_side(ordered: Sequence[Told], into: dict[Key, Key]) -> None:
+    """Calls with one parent, of different instrumentations, one within the time of the other."""
+    groups: dict[tuple[str, str | None, str], list[Told]] = defaultdict(list)
+    for call in ordered:
+        if call.key not in into:
+            groups[call.key[0], call.parent, call.kind].append(call)
+    for group in groups.values():
+        if len({call.source for call in group}) > 1:
+            _pair(group, into, by_id=False)
+
+
+def _across(ordered: Sequence[Told], into: dict[Key, Key]) -> None:
+    """Calls of two traces, one of them a root, with one response id."""
+    groups: dict[tuple[str, str], list[Told]] = defaultdict(list)
+    for call in ordered:
+        if call.key not in into and call.row.response_id:
+            groups[call.row.response_id, call.kind].append(call)
+    for group in groups.values():
+        if len({call.key[0] for call in group}) > 1 and len({call.source for call in group}) > 1:
+            _pair(group, into, by_id=True)
+
+
+def _pair(group: Sequence[Told], into: dict[Key, Key], *, by_id: bool) -> None:
+    """Join the calls of a group two by two, the best fit first; of one instrumentation no two join one other."""
+    fits = sorted(
+        (_distance(one, other), one.key, other.key, one, other)
+        for index, one in enumerate(group)
+        for other in _later(group, index, one)
+        if _may_pair(one, other, by_id=by_id)
+    )
+    joined: dict[Key, set[str]] = {call.key: {call.source} for call in group}
+    for _, _, _, one, other in fits:
+        kept, spare = _preferred(one, other)
+        if kept.key in into or spare.key in into or joined[kept.key] & joined[spare.key]:
+            continue
+        into[spare.key] = kept.key
+        joined[kept.key] |= joined[spare.key]
+
+
+def _later(group: Sequence[Told], index: int, one: Told) -> Iterable[Told]:
+    """Those after `one` (they are ordered by their start) that begin before it ends."""
+    for other in group[index + 1 :]:
+        if other.start_ns > one.end + TOLERANCE_NS:
+            return
+        yield other
+
+
+def _may_pair(one: Told, other: Told, *, by_id: bool) -> bool:
+    if one.source == other.source or not _encloses(one, other) or _differ(one, other):
+        return False
+    if by_id:
+        return one.key[0] != other.key[0] and (one.parent is None or other.parent is None)
+    if _ids_agree(one.row, other.row):
+        return True
+    agree = not (_counts(one.row) and _counts(other.row)) or _tokens_agree(one.row, other.row)
+    return agree and one.failed == other.failed
+
+
+def _distance(one: Told, other: Told) -> tuple[bool, int]:
+    """How well two spans fit: by id first, then by how close they begin and end."""
+    return (
+        not _ids_agree(one.row, other.row),
+        abs(one.start_ns - other.start_ns)
+        + (abs(one.end - other.end) if _UNENDED not in {one.end, other.end} else 0),
+    )
+
+
+def _preferred(one: Told, other: Told) -> tuple[Told, Told]:
+    """(kept, spare): the one that tells more, else the one around the other, else the one of the smaller id."""
+    first, second = _richness(one.row), _richness(other.row)
+    if first != second:
+        return (one, other) if first > second else (other, one)
+    if one.end - one.start_ns != other.end - other.start_ns:
+        return (one, other) if one.end - one.start_ns > other.end - other.start_ns else (other, one)
+    return (one, other) if one.key < other.key else (other, one)
+
+
+def _richness(row: Canonical) -> tuple[int, int]:
+    content = sum(value is not None for value in (row.input, row.output))
+    return content, sum(
+        value is not None
+        for value in (row.input_tokens, row.output_tokens, row.response_model, row.finish_reason, row.ttft_ms)
+    )
+
+
+# -- what two spans tell ------------------------------------------------------------------
+
+
+def _overlap(one: Step, other: Step) -> bool:
+    return one.start_ns <= other.end + TOLERANCE_NS and other.start_ns <= one.end + TOLERANCE_NS
+
+
+def _encloses(one: Step, other: Step) -> bool:
+    """Whether either lies within the other."""
+    return _within(one, other) or _within(other, one)
+
+
+def _within(inner: Step, outer: Step) -> bool:
+    return inner.start_ns >= outer.start_ns - TOLERANCE_NS and inner.end <= _reach(outer)
+
+
+def _reach(step: Step) -> int:
+    return step.end if step.end == _UNENDED else step.end + TOLERANCE_NS
+
+
+def _differ(one: Told, other: Told) -> bool:
+    """Whether both say something that cannot be of one call."""
+    first, second = one.row, other.row
+    a, b = first.response_id, second.response_id
+    if a and b and a != b and _comparable(a, b):
+        return True
+    mine, its = _models(first), _models(second)
+    return bool(mine) and bool(its) and not any(_akin(a, b) for a in mine for b in its)
+
+
+def _comparable(one: str, other: str) -> bool:
+    """Whether two ids are of one maker: a framework's own run id says nothing about a provider's."""
+    return _family(one) == _family(other)
+
+
+def _family(identity: str) -> str:
+    head = identity.partition("_")[0] if "_" in identity[:12] else identity.partition("-")[0]
+    return head if head.isalpha() else ""
+
+
+def _models(row: Canonical) -> set[str]:
+    """Names of the model without whose it is (`openai/gpt-4o`)."""
+    return {name.rsplit("/", 1)[-1].lower() for name in (row.request_model, row.response_model) if name}
+
+
+def _akin(one: str, other: str) -> bool:
+    """`gpt-4o` and `gpt-4o-2024-08-06`, `llama3` and `llama3:latest`."""
+    return one.startswith(other) or other.startswith(one) or one in other or other in one
+
+
+def _ids_agree(one: Canonical, other: Canonical) -> bool:
+    return one.response_id is not None and one.response_id == other.response_id
+
+
+def _counts(row: Canonical) -> bool:
+    return bool(row.input_tokens) or bool(row.output_tokens)
+
+
+def _tokens_agree(one: Canonical, other: Canonical) -> bool:
+    return all(
+        a is None or b is None or _near(a, b)
+        for a, b in ((one.input_tokens, other.input_tokens), (one.output_tokens, other.output_tokens))
+    )
+
+
+def _near(one: int, other: int) -> bool:
+    return abs(one - other) <= 2
+
+
+# -- what the kept one gains --------------------------------------------------------------
+
+
+def _share(ordered: Sequence[Told], kept: Mapping[Key, Key]) -> None:
+    """Give each kept call what its duplicates tell better, and take usage and cost off the duplicates."""
+    by_key = {call.key: call for call in ordered}
+    groups: dict[Key, list[Told]] = defaultdict(list)
+    for call in ordered:
+        if call.key in kept and kept[call.key] in by_key:
+            groups[kept[call.key]].append(call)
+    for key, others in groups.items():
+        _gain(by_key[key], others)
+        for other in others:
+            forget_usage(other.row)
+
+
+def _gain(call: Told, others: Sequence[Told]) -> None:
+    row = call.row
+    _gain_usage(call, others)
+    for other in others:
+        told = other.row
+        for name in (
+            "provider",
+            "request_model",
+            "response_model",
+            "finish_reason",
+            "ttft_ms",
+            "service_tier",
+        ):
+            if getattr(row, name) is None:
+                setattr(row, name, getattr(told, name))
+        if row.cost_usd is None and told.cost_usd is not None:
+            row.cost_usd, row.cost_source = told.cost_usd, told.cost_source
+        if call.failed and row.error_type is None:
+            row.error_type, row.error_message = told.error_type, row.error_message or told.error_message
+        dated = told.response_model
+        if (
+            dated
+            and row.response_model
+            and dated != row.response_model
+            and dated.startswith(row.response_model)
+        ):
+            row.response_model = dated
+
+
+def _gain_usage(call: Told, others: Sequence[Told]) -> None:
+    """The usage of the wire, else the kept one's own, else that of the first that has any; details from the rest."""
+    row = call.row
+    if call.aggregate:
+        for name in USAGE_FIELDS:
+            values = [value for part in call.aggregate if (value := getattr(part.row, name)) is not None]
+            setattr(row, name, sum(values) if values else None)
+        return
+    source = _best_usage(call, others)
+    if source is not None and source is not row:
+        for name in USAGE_FIELDS:
+            setattr(row, name, getattr(source, name))
+    for other in others:
+        if other.row.input_tokens == row.input_tokens:
+            for name in USAGE_FIELDS:
+                if getattr(row, name) is None:
+                    setattr(row, name, getattr(other.row, name))
+
+
+def _best_usage(call: Told, others: Sequence[Told]) -> Canonical | None:
+    counted = [one for one in (call, *others) if _counts(one.row)]
+    wired = next((one.row for one in counted if one.source == "wire"), None)
+    if wired is not None:
+        return wired
+    if not counted:
+        return None
+    first = counted[0].row
+    for one in counted[1:]:  # it counts cached tokens beside the input
+        cached = (one.row.cache_read_tokens or 0) + (one.row.cache_write_tokens or 0)
+        if cached and one.row.input_tokens == (first.input_tokens or 0) + cached:
+            return one.row
+    return first
+
+
+def forget_usage(row: Canonical) -> None:
+    """Null usage and cost; what the span reported stays in its attributes."""
+    for name in USAGE_FIELDS:
+        setattr(row, name, None)
+    row.usage_mark = row.cost_usd = None
+    row.cost_source = "repeats"
