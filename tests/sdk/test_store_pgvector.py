@@ -100,9 +100,8 @@ def test_distances_and_similarities(
     """Every operator is named, a distance stays one, and `1 - distance` is a similarity."""
     operator = "<" + metric_operator(metric) + ">"
     with spanreel.span("root"):
-        connection.execute(
-            f"SELECT id, content, {expression} FROM items ORDER BY embedding {operator} %s", (APPLE, APPLE)
-        )
+        statement = f"SELECT id, content, {expression} FROM items ORDER BY embedding {operator} %s"
+        connection.execute(statement.encode(), (APPLE, APPLE))
     (span,) = retrieved(recording)
     assert span.contents == ["apple pie", "racing car", "banana bread"]
     assert (span.score_kind, span.attributes["spanreel.distance_metric"]) == (kind, metric)

@@ -85,7 +85,9 @@ def _readable(home: Path, folder: Path) -> Path:
 
 @contextmanager
 def _running(home: Path, folder: Path, user: pwd.struct_passwd | None) -> Iterator[None]:
-    who: dict[str, Any] = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    who: dict[str, Any] = (
+        {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    )
     data, log = folder / "data", folder / "log"
     environment = {"PATH": os.environ["PATH"], "LANG": "C", "LC_ALL": "C"}
     made = subprocess.run(
@@ -111,7 +113,7 @@ def _running(home: Path, folder: Path, user: pwd.struct_passwd | None) -> Iterat
             server.wait(10)
 
 
-def _await(server: subprocess.Popen[bytes], socket: Path, log: Path) -> None:
+def _await(server: subprocess.Popen[Any], socket: Path, log: Path) -> None:
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
         if server.poll() is not None:

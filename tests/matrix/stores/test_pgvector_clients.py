@@ -63,7 +63,7 @@ def _nearest(span: Retrieved) -> None:
     assert span.attributes["gen_ai.data_source.id"] == "items"
 
 
-def _statement() -> sa.Select[Any]:
+def _statement() -> Any:
     distance = Item.embedding.cosine_distance(APPLE)
     return sa.select(Item, distance.label("distance")).order_by(distance).limit(1)
 
@@ -73,7 +73,7 @@ def test_sqlalchemy_over_psycopg(recording: Recording, server: str) -> None:
     """SQLAlchemy's ORM over psycopg: one span a query, with table, limit and the row as a document."""
     engine = sa.create_engine("postgresql+psycopg://spanreel@/postgres", connect_args={"host": server})
     with Session(engine) as session, spanreel.span("root"):
-        row = session.execute(_statement()).one()
+        row: Any = session.execute(_statement()).one()
         assert (row[0].content, row[1]) == ("apple pie", 0.0)
     engine.dispose()
     (span,) = retrieved(recording)

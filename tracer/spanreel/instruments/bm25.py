@@ -101,13 +101,13 @@ def _ask(method: str, index: Any, given: dict[str, Any]) -> Query:
 
 def _best(scores: Any, given: dict[str, Any], result: list[Any]) -> Found:
     """The documents of `get_top_n`, with place and score by the same sort that it does."""
-    places: list[Any] = [None] * len(result)
+    ranked: list[tuple[Any, Any]] = [(None, None)] * len(result)
     if scores is not None:
-        places = scores.argsort()[::-1][: given.get("n", 5)].tolist()
+        ranked = [(place, scores[place]) for place in scores.argsort()[::-1][: given.get("n", 5)].tolist()]
     found = []
-    for place, item in zip(places[:MOST], result, strict=False):
+    for (place, score), item in zip(ranked[:MOST], result, strict=False):
         content, metadata = _told(item)
-        found.append(document(place, content, metadata, score=None if place is None else scores[place]))
+        found.append(document(place, content, metadata, score=score))
     return Found(found, len(result))
 
 
