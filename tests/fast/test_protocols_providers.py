@@ -157,6 +157,30 @@ def test_gemini_usage_is_inclusive(raw: dict[str, Any], expected: tuple[int | No
     ) == expected  # fmt: skip
 
 
+def test_gemini_counts_by_modality_and_searches() -> None:
+    def details(**counts: int) -> list[dict[str, Any]]:
+        return [{"modality": name, "tokenCount": count} for name, count in counts.items()]
+
+    counts = {
+        "promptTokenCount": 500, "cachedContentTokenCount": 90, "candidatesTokenCount": 1290,
+        "promptTokensDetails": details(TEXT=100, AUDIO=300, IMAGE=100), "cacheTokensDetails": details(AUDIO=80, TEXT=10),
+        "candidatesTokensDetails": details(IMAGE=1290),
+    }  # fmt: skip
+    grounded = {
+        "index": 0,
+        "finishReason": "STOP",
+        "groundingMetadata": {"webSearchQueries": ["a", "b", "c"]},
+    }
+    for model, searches in (("gemini-2.5-flash", 1), ("gemini-3-pro-preview", 3)):
+        answer = {"candidates": [grounded], "usageMetadata": counts, "modelVersion": model}
+        call = fold("gemini.generate_content", answer, url=GEMINI)
+        assert call.usage == Usage(
+            input_tokens=500, output_tokens=1290, cache_read_tokens=90, audio_input_tokens=300,
+            audio_cache_read_tokens=80, image_input_tokens=100, image_output_tokens=1290, web_searches=searches,
+            raw=counts,
+        )  # fmt: skip
+
+
 def test_gemini_usage_that_tells_nothing() -> None:
     assert gemini_usage.usage(None) is None
     assert gemini_usage.usage({"trafficType": "ON_DEMAND"}) == Usage(raw={"trafficType": "ON_DEMAND"})

@@ -221,12 +221,12 @@ def test_code_that_google_ran(recording: Recording, client: genai.Client, stream
 
 
 def test_a_search(recording: Recording, client: genai.Client) -> None:
-    """Grounding with Google Search: sources kept, the number of queries counted."""
+    """Grounding with Google Search: sources kept; Gemini 2.5 bills the request, whatever the number of queries."""
     stream(client, tools=[types.Tool(google_search=types.GoogleSearch())])
     call = only(recording.store).call
     assert call.usage is not None
     assert call.usage.web_searches == 1
-    assert call.parameters["spanreel.response.grounding"]["webSearchQueries"] == ["population paris"]
+    assert call.parameters["spanreel.response.grounding"]["webSearchQueries"] == ["population paris", "paris"]
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -278,6 +278,8 @@ def test_media(recording: Recording, client: genai.Client) -> None:
     assert (call.usage.input_tokens, call.usage.image_input_tokens, call.usage.audio_input_tokens) == (
         1200 + IMAGE + AUDIO, IMAGE, AUDIO,
     )  # fmt: skip
+    expected = COST + price((IMAGE, 0.3), (AUDIO, 1.0))
+    assert row(recording.store)["cost_usd"] == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("streamed", [False, True])

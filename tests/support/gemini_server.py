@@ -115,7 +115,7 @@ def answer(request: dict[str, Any], model: str) -> dict[str, Any]:
     elif "googleSearch" in tools:
         parts.append({"text": "Two million."})
         grounding = {
-            "webSearchQueries": ["population paris"],
+            "webSearchQueries": ["population paris", "paris"],
             "groundingChunks": [{"web": {"uri": "https://example.org"}}],
         }
     elif config.get("responseMimeType") == "application/json":

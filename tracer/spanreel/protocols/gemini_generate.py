@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 STREAM = ":streamGenerateContent"
+_BY_REQUEST = ("gemini-1", "gemini-2")
+"""Models whose grounding is billed by the request."""
 
 
 class GeminiGenerate:
@@ -187,12 +189,18 @@ class _Answer:
             self.candidates.setdefault(position if index is None else index, _Candidate()).add(source)
 
     def searches(self) -> int | None:
-        """How many queries Google Search was asked; several candidates share them."""
+        """How many searches are billed: each query from Gemini 3 on, the grounded request before; None without one.
+
+        Several candidates share their queries. Source: ai.google.dev/gemini-api/docs/pricing, "Grounding with Google
+        Search".
+        """
         asked = [
             len(sequence(get(mapping(candidate.details.get("groundingMetadata")), "webSearchQueries")))
             for candidate in self.candidates.values()
         ]
-        return max(asked, default=0) or None
+        most = max(asked, default=0)
+        by_request = (text(self.head.get("modelVersion")) or "").startswith(_BY_REQUEST)
+        return (1 if by_request else most) if most else None
 
     def parameters(self) -> dict[str, Any]:
         first = next((candidate.details for candidate in self.candidates.values() if candidate.details), {})

@@ -60,6 +60,7 @@ def usage(raw: object, *, web_searches: int | None = None) -> Usage | None:
         reasoning_tokens=thoughts,
         audio_input_tokens=_modality(inside, "AUDIO"),
         audio_output_tokens=_modality(outside, "AUDIO"),
+        audio_cache_read_tokens=_modality(sequence(get(counts, "cacheTokensDetails")), "AUDIO"),
         image_input_tokens=_modality(inside, "IMAGE"),
         image_output_tokens=_modality(outside, "IMAGE"),
         web_searches=web_searches,
