@@ -14,6 +14,7 @@ from bench import (
     queries,
     script_end,
     size,
+    stores,
     streams,
     visibility,
 )  # fmt: skip
@@ -25,6 +26,7 @@ ROWS = (
     Row("contended", "both beside one CPU-bound Python thread, mean and p99", "<= 0.60", "0.35", calls.contended),
     Row("lag", "asyncio loop lag, 200 concurrent traced streams, a neighbour writing at full disk speed", "p99.9 <= 10 ms", "", streams.lag),
     Row("off", "SPANREEL_DISABLED=1 or sampled out, over the bare call", "<= 1.5 us", "0.5", off.off),
+    Row("statements", "a statement that is no vector search, through the hook in psycopg, over without", "<= 2 us", "1.0", stores.statements),
     Row("imports", "import spanreel / import opentelemetry.sdk.trace; import + one @trace", "<= 1.25; <= 1.6", "1.0", imports.imports),
     Row("durability", "spans ended before SIGKILL, SIGTERM, os._exit, exception, fork, prefork x 4, threads; 1 and 8 processes", "100 % readable, 0 double", "", durability.durability),
     Row("burst", "50,000 spans without a pause", "0 lost, RSS growth <= 20 MB", "", burst.burst),

@@ -60,6 +60,8 @@ HOOKS: tuple[Hook, ...] = (
     ),
     Hook("faiss", "spanreel.instruments.faiss", (1, 7), (2,)),
     Hook("lancedb", "spanreel.instruments.lancedb", (0, 15), (1,), ("lancedb.query",)),
+    Hook("celery", "spanreel.instruments.celery", (5, 2), (6,), ("celery.signals",)),
+    Hook("rq", "spanreel.instruments.rq", (2,), (4,), ("rq.job",)),
     Hook("rank_bm25", "spanreel.instruments.bm25", (0, 2), (0, 3), distribution="rank-bm25"),
 )
 

@@ -72,7 +72,8 @@ def _count(vectors: Any) -> int:
 
 def _space(collection: Any) -> str | None:
     """The distance that the collection was made with, as its own record says; nothing is asked for it."""
-    configuration = collection._model.configuration_json or {}  # noqa: SLF001 - the property builds objects
+    # what the property `configuration` would build objects of
+    configuration = getattr(getattr(collection, "_model", None), "configuration_json", None) or {}
     for index in SPACES:
         space = (configuration.get(index) or {}).get("space")
         if space:

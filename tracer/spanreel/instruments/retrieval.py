@@ -98,11 +98,16 @@ async def observe_async(system: str, call: Callable[[], Awaitable[Any]], ask: As
 
 
 def start(system: str, ask: Ask) -> Span:
-    """Open the span of a query without making it current; `NOOP` where it is not recorded."""
-    with guard("instruments.ask"):
+    """Open the span of a query without making it current; `NOOP` where it is not recorded.
+
+    A query that cannot be told (a library that has changed) is recorded all the same, without its details.
+    """
+    with guard("instruments.start"):
         recorder = recorders.active()
         if recorder is not None and inside() != system:
-            query = ask()
+            query: Query | None = Query()
+            with guard("instruments.ask"):
+                query = ask()
             if query is not None:
                 return _start(system, query, recorder)
     return NOOP
