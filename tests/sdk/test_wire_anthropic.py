@@ -493,6 +493,36 @@ def test_the_clients_own_spans_double_nothing(recording: Recording, client: anth
     assert type(otel.get_tracer_provider()).__name__ == "ProxyTracerProvider"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_without_content_the_bill_is_the_same(
+    recording: Recording, client: anthropic.Anthropic, stream: bool
+) -> None:
+    """capture="metadata": no text is kept, every bucket of the bill and both first times are."""
+    cached: list[Any] = [
+        {"type": "text", "text": "What?", "cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    ]
+    messages: list[Any] = [{"role": "user", "content": cached}]
+    searching = [{"type": "web_search_20250305", "name": "web_search"}]
+    names = (
+        "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
+        "cost_usd", "finish_reason", "response_model",
+    )  # fmt: skip
+    for capture in ("full", "metadata"):
+        recording.configure(capture=capture)
+        answer = ask(client, messages=messages, thinking=THINKING, tools=searching, stream=stream)
+        if stream:
+            list(answer)
+    full, metadata = rows(recording.store)
+    assert {name: metadata[name] for name in names} == {name: full[name] for name in names}
+    assert tokens(full) == (2257, 93, 2048, 188, 40)
+    hour = price((21, 2), (100, 2.5), (88, 4), (2048, 0.2), (93, 10))
+    assert full["cost_usd"] == pytest.approx(hour + 0.01, rel=1e-9)  # a search costs a cent
+    assert b"Two million" not in (metadata["output"] or "").encode()
+    if stream:
+        assert {"gen_ai.request.stream", "spanreel.first_visible_ns"} <= metadata["attributes"].keys()
+        assert metadata["ttft_ms"] > 0
+
+
 def test_results_are_those_of_the_bare_client(recording: Recording, client: anthropic.Anthropic) -> None:
     """Answers, stream events and exceptions are identical with and without recording."""
 

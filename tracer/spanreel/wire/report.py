@@ -253,6 +253,7 @@ def attributes_of(call: Call) -> dict[str, Any]:
         "gen_ai.response.model": call.response_model,
         "gen_ai.response.id": call.response_id,
         "gen_ai.response.finish_reasons": list(call.finish_reasons) or None,
+        "gen_ai.request.stream": True if call.stream else None,
         "spanreel.first_visible_ns": call.first_visible_ns,
     }
     if call.usage is not None:
@@ -265,6 +266,12 @@ def attributes_of(call: Call) -> dict[str, Any]:
             "gen_ai.usage.reasoning.output_tokens": usage.reasoning_tokens,
             "gen_ai.usage.audio.input_tokens": usage.audio_input_tokens,
             "gen_ai.usage.audio.output_tokens": usage.audio_output_tokens,
+            "gen_ai.usage.audio.cache_read.input_tokens": usage.audio_cache_read_tokens,
+            "gen_ai.usage.image.input_tokens": usage.image_input_tokens,
+            "gen_ai.usage.image.output_tokens": usage.image_output_tokens,
+            "spanreel.usage.cache_write_1h_tokens": usage.cache_write_1h_tokens,
+            "spanreel.usage.search_units": usage.search_units,
+            "spanreel.usage.web_searches": usage.web_searches,
             "spanreel.cost_usd": usage.cost_usd,
         }
     return _present(found)
