@@ -12,7 +12,26 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Final, Protocol
 
-from spanreel.analysis.dialects import foreign, genai, openinference, spanreel
+from spanreel.analysis.dialects import (
+    adk,
+    anthropic_sdk,
+    foreign,
+    genai,
+    generic,
+    haystack,
+    langfuse,
+    langsmith,
+    logfire,
+    mastra,
+    mlflow,
+    openinference,
+    openllmetry,
+    pydantic_ai,
+    spanreel,
+    traceloop,
+    vector_stores,
+    vercel,
+)
 from spanreel.analysis.dialects.reading import dump
 from spanreel.analysis.dialects.vocabulary import BILLED_KINDS
 from spanreel.analysis.record import Canonical, RawSpan
@@ -39,9 +58,24 @@ class Dialect(Protocol):
 
 DIALECTS: Final[tuple[Dialect, ...]] = (
     # what a vendor says explicitly
+    langfuse,
+    langsmith,
+    mlflow,
+    mastra,
+    pydantic_ai,
+    logfire,
+    adk,
+    anthropic_sdk,
+    vercel,
+    haystack,
+    traceloop,
     # conventions
     openinference,
+    openllmetry,
     genai,
+    vector_stores,
+    # whatever the names suggest
+    generic,
 )
 """Dialects of other instrumentations, in the order of precedence."""
 
