@@ -463,6 +463,7 @@ def test_counting_tokens_is_no_call(recording: Recording, client: anthropic.Anth
     assert spans(recording.store, "llm") == []
 
 
+@pytest.mark.covers("Anthropic on Vertex AI", package="anthropic")
 @pytest.mark.parametrize("stream", [False, True])
 def test_anthropic_on_vertex(recording: Recording, server: AnthropicServer, stream: bool) -> None:
     """The Vertex client's rawPredict and streamRawPredict: model from the path, provider gcp.vertex_ai."""
