@@ -78,6 +78,20 @@ def test_a_distance_is_no_score(recording: Recording) -> None:
     client.close()
 
 
+def test_a_point_as_the_query(recording: Recording) -> None:
+    """A query by a stored point is told by its id, which is neither text nor vector."""
+    client = _filled(models.Distance.COSINE)
+    with spanreel.span("root"):
+        client.query_points("docs", query=1, limit=1)
+        client.query_points(
+            "docs", query=models.RecommendQuery(recommend=models.RecommendInput(positive=[1]))
+        )
+    one, some = retrieved(recording)
+    assert (one.ids, one.query, one.attributes["spanreel.query_id"]) == (["3"], None, "1")
+    assert some.ids == ["3", "2"]
+    client.close()
+
+
 def test_batches_and_groups(recording: Recording) -> None:
     """Several queries at once tell which of them found a document; groups are flattened in their order."""
     client = _filled(models.Distance.DOT)

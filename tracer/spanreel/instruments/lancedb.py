@@ -8,6 +8,7 @@ reader that `to_batches` returns is read by its owner: its query is recorded, it
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 SYSTEM = "lancedb"
 SCORES = ("_relevance_score", "_score")
 TEXTS = ("_str_query", "_text", "_query")
+SEARCHES = re.compile("Vector|FTS|Fts|Hybrid")
 DEFAULT_LIMIT = 10
 
 
@@ -59,7 +61,12 @@ def _ask(builder: Any) -> Query | None:
     if vector is None and not isinstance(getattr(builder, "_query", None), str):
         vector = getattr(builder, "_query", None)
     size = dimensions(vector)
-    if text is None and size is None and not told.get("limit"):
+    if (
+        text is None
+        and size is None
+        and not told.get("limit")
+        and not SEARCHES.search(type(builder).__name__)
+    ):
         return None  # a scan of the table
     table = getattr(builder, "_table", None)
     return Query(
@@ -69,7 +76,7 @@ def _ask(builder: Any) -> Query | None:
         vector=size,
         top_k=told.get("limit") or (DEFAULT_LIMIT if size is not None or text is not None else None),
         filter=told.get("filter"),
-        metric=None if size is None else told.get("distance_type") or "l2",
+        metric=None if size is None else str(told.get("distance_type") or "l2").lower(),
         score_kind="score" if text is not None and size is None else "distance" if size is not None else None,
     )
 

@@ -29,7 +29,7 @@ SYSTEM = "qdrant"
 QUERIES = ("query_points", "query_points_groups", "query_batch_points", "query", "query_batch")
 BEFORE_1_16 = ("search", "search_batch", "search_groups", "recommend", "recommend_groups", "discover")
 DISTANCES = frozenset({"Euclid", "Manhattan"})
-_QUERY_NAMES = ("query", "query_vector", "query_text", "positive", "target")
+_QUERY_NAMES = ("query", "query_vector", "target", "vector")
 
 
 def install(module: ModuleType) -> Callable[[], None]:
@@ -60,48 +60,54 @@ def _wrap(patches: Patches, kind: Any, name: str, watch: Any) -> None:
 
 
 def _ask(name: str, given: dict[str, Any], metric: str | None) -> Query:
-    requests = given.get("requests") or given.get("query_texts")
+    requests = given.get("requests")
     first: Any = given
+    asked = [given]
     if isinstance(requests, (list, tuple)):
-        first = _fields(requests[0]) if requests else {}
-        asked = [_query_of(_fields(request)) for request in requests]
-    else:
-        asked = [_query_of(given)]
-    texts = [text for query in asked for text in _texts(query)]
+        asked = [_fields(request) for request in requests]
+        first = asked[0] if asked else {}
+    queries = [_query_of(request) for request in asked]
+    texts = given.get("query_texts") or ([given["query_text"]] if given.get("query_text") else [])
+    texts = list(texts) or [text for query in queries for text in _texts(query)]
     texts = texts or _texts(first.get("prefetch"))
-    vectors = (dimensions(_vector(query)) for query in (*asked, first.get("prefetch")))
+    vectors = (dimensions(_vector(query)) for query in (*queries, first.get("prefetch")))
     return Query(
         source=str(given.get("collection_name")),
         operation=name,
         text=texts[0] if len(texts) == 1 else texts or None,
         vector=next((size for size in vectors if size is not None), None),
-        queries=len(asked),
+        queries=max(len(queries), len(given.get("query_texts") or ())),
         top_k=first.get("limit", 10),
         filter=plain(first.get("query_filter", first.get("filter"))),
         metric=metric,
         attributes={
             "spanreel.score_threshold": first.get("score_threshold"),
-            "spanreel.vector_name": given.get("using"),
+            "spanreel.vector_name": first.get("using"),
+            "spanreel.query_id": _id_of(queries[0] if queries else None, given.get("positive")),
         },
     )
 
 
 def _fields(request: Any) -> dict[str, Any]:
-    if isinstance(request, dict):
-        return request
-    return {"query": request} if isinstance(request, str) else dict(vars(request))
+    return request if isinstance(request, dict) else dict(vars(request))
 
 
 def _query_of(given: dict[str, Any]) -> Any:
-    return next((given[name] for name in _QUERY_NAMES if given.get(name) is not None), given.get("vector"))
+    return next((given[name] for name in _QUERY_NAMES if given.get(name) is not None), None)
+
+
+def _id_of(query: Any, positive: Any) -> Any:
+    """The stored point, or points, that a query starts from: a number or a UUID, where it is no vector."""
+    if isinstance(query, (int, str)):
+        return str(query)
+    ids = isinstance(positive, (list, tuple)) and all(isinstance(item, (int, str)) for item in positive)
+    return [str(item) for item in positive] if ids and positive is not None else None
 
 
 def _texts(query: Any) -> list[str]:
-    """The texts that a query, or what it is made of, asks with; a plain string is text or a point's id."""
-    if query is None:
+    """The texts that a query, or what it is made of, asks with; a plain string is a point's id."""
+    if query is None or isinstance(query, (str, int, float)):
         return []
-    if isinstance(query, str):
-        return [query]
     if isinstance(query, (list, tuple)):
         if query and isinstance(query[0], (int, float)):
             return []
