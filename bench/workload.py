@@ -91,9 +91,7 @@ class Application:
         given, answered = self._text.take(self._given), self._text.take(self._answered)
         request = {"messages": [{"role": "user", "content": given}], "model": model, "temperature": 0.2}
         body = orjson.dumps(request)
-        seen = recording.begin(
-            method="POST", address=_ADDRESS, headers=_HEADERS, retry_header=None, body=body
-        )
+        seen = recording.begin(method="POST", address=_ADDRESS, headers=_HEADERS, body=body)
         if seen is None:
             raise child.ChildError("the wire hook does not know a chat completion")
         seen.answered(200, {**_HEADERS, "x-request-id": f"req_{number:024x}"}, None)

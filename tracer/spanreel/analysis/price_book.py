@@ -95,13 +95,17 @@ def rates(
     A server of one's own is never billed by a cloud's list. On a loopback address a model is only looked up on
     the list of the provider that speaks there (a gateway, or a test), and never if its weights are open.
     """
+    found = _choice(provider, model, host)
+    return None if found is None else _rates(provider, model, moment(found, at_ns), tier.lower())
+
+
+@lru_cache(maxsize=4096)
+def _choice(provider: str | None, model: str, host: str | None) -> Found | None:
     local = is_loopback(host)
     if provider in SELF_HOSTED or (local and _OPEN_WEIGHTS.search(model)):
         return None
     found = entry(provider, model)
-    if found is None or (local and not found.own):
-        return None
-    return _rates(provider, model, moment(found, at_ns), tier.lower())
+    return None if found is None or (local and not found.own) else found
 
 
 def is_loopback(host: str | None) -> bool:

@@ -21,9 +21,11 @@ REASONING_OUTSIDE_OUTPUT: Final = "reasoning_outside_output"
 """Reasoning was more than the output: it was counted beside it, and has been added to it."""
 TOTAL_DIFFERS: Final = "total_differs"
 """The provider's own total is not input plus output."""
+TOTAL_HOLDS: Final = "total_holds"
+"""Never stored: the provider's total is input plus output, so that nothing can have been counted beside them."""
 PARTS_EXCEED_INPUT: Final = "parts_exceed_input"
 PARTS_EXCEED_OUTPUT: Final = "parts_exceed_output"
-"""Audio, image (and reasoning) tokens are more than the count that should hold them."""
+"""Cached, audio, image or reasoning tokens are more than the count that should hold them."""
 UNUSABLE: Final = frozenset({PARTS_EXCEED_INPUT, PARTS_EXCEED_OUTPUT})
 """Marks of counts that contradict each other in a way that no reading of them resolves."""
 
@@ -105,21 +107,29 @@ def reconcile(row: Canonical) -> None:
         row.cache_write_tokens = written = hour
     cached = (row.cache_read_tokens or 0) + written
     if cached and given is not None and cached > given:
-        row.input_tokens = given = given + cached
-        row.usage_mark = CACHE_OUTSIDE_INPUT
+        if row.usage_mark == TOTAL_HOLDS:
+            row.usage_mark = PARTS_EXCEED_INPUT
+        else:
+            row.input_tokens = given = given + cached
+            row.usage_mark = CACHE_OUTSIDE_INPUT
     reasoning = row.reasoning_tokens or 0
     if reasoning and made is not None and reasoning > made:
-        row.output_tokens = made = made + reasoning
-        row.usage_mark = REASONING_OUTSIDE_OUTPUT
+        if row.usage_mark == TOTAL_HOLDS:
+            row.usage_mark = PARTS_EXCEED_OUTPUT
+        else:
+            row.output_tokens = made = made + reasoning
+            row.usage_mark = row.usage_mark or REASONING_OUTSIDE_OUTPUT
+    if row.usage_mark == TOTAL_HOLDS:
+        row.usage_mark = None
     if (row.audio_input_tokens or 0) + (row.image_input_tokens or 0) > (given or 0):
         row.usage_mark = PARTS_EXCEED_INPUT
     elif (row.audio_output_tokens or 0) + (row.image_output_tokens or 0) > (made or 0):
         row.usage_mark = PARTS_EXCEED_OUTPUT
 
 
-def total_differs(raw: Mapping[str, Any], given: int | None, made: int | None) -> bool:
-    """Whether a provider's own usage object tells a total that is not what was read from it."""
+def by_total(raw: Mapping[str, Any], given: int | None, made: int | None) -> str | None:
+    """What a provider's own total says of the counts that were read from its usage object."""
     total = raw.get("total_tokens", raw.get("totalTokenCount", raw.get("totalTokens")))
     if not isinstance(total, int) or isinstance(total, bool) or total <= 0:
-        return False
-    return total != (given or 0) + (made or 0)
+        return None
+    return TOTAL_HOLDS if total == (given or 0) + (made or 0) else TOTAL_DIFFERS

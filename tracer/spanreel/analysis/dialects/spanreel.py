@@ -14,7 +14,7 @@ import orjson
 from spanreel.analysis.pricing import CONTAINER_KINDS, REPORTED
 from spanreel.analysis.record import Canonical, Document, RawSpan
 from spanreel.analysis.timings import first_visible_ms, inter_token_p95_ms
-from spanreel.analysis.usage_buckets import TOTAL_DIFFERS, total_differs
+from spanreel.analysis.usage_buckets import by_total
 
 if TYPE_CHECKING:
     from spanreel.protocols.call import Call
@@ -159,8 +159,8 @@ def _read_call(row: Canonical, call: Call) -> None:
             told = getattr(usage, field)
             if told is not None:
                 setattr(row, field, _count(told))
-        if usage.raw and total_differs(usage.raw, usage.input_tokens, usage.output_tokens):
-            row.usage_mark = TOTAL_DIFFERS
+        if usage.raw:
+            row.usage_mark = by_total(usage.raw, usage.input_tokens, usage.output_tokens)
         if usage.cost_usd is not None and row.cost_usd is None:
             row.cost_usd, row.cost_source = usage.cost_usd, REPORTED
     row.service_tier = _tier(call) or row.service_tier
