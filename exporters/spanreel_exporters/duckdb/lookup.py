@@ -146,31 +146,38 @@ def foreign_traces(con: duckdb.DuckDBPyConnection, traces: set[str]) -> set[str]
 
 
 def places(
-    con: duckdb.DuckDBPyConnection, windows: Mapping[str, tuple[int, int]], *, slack_ns: int, most: int
+    con: duckdb.DuckDBPyConnection, windows: Mapping[str, tuple[int, int]], *, most: int
 ) -> Iterable[Place]:
-    """Spans that the file has of these traces, within (ns, ns) of each."""
+    """Spans that the file has of these traces and that overlap (ns, ns) of each."""
     seen = con.execute(sql("seen_traces"), {"trace_ids": sorted(windows)}).fetchall()
     if not seen:
         return ()
     bounds = {
         "first_seq": min(row[1] for row in seen), "last_seq": max(row[2] for row in seen),
         "trace_ids": [row[0] for row in seen], "first_seqs": [row[1] for row in seen],
-        "lows": [windows[row[0]][0] - slack_ns for row in seen],
-        "highs": [windows[row[0]][1] + slack_ns for row in seen], "most": most,
+        "lows": [windows[row[0]][0] for row in seen], "highs": [windows[row[0]][1] for row in seen], "most": most,
     }  # fmt: skip
     return [Place(*row) for row in con.execute(sql("span_places"), bounds).fetchall()]
 
 
-def same_response(
-    con: duckdb.DuckDBPyConnection, asked: Collection[tuple[str, str, int, int, bool]], *, slack_ns: int
-) -> Iterable[Place]:
-    """Calls of other traces with the response ids of (trace, response id, start ns, end ns, is a root), at that time."""
-    told = list(asked)
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The response id of a call, to be looked for in other traces."""
+
+    trace_id: str
+    response_id: str
+    start_ns: int
+    end_ns: int
+    is_root: bool
+
+
+def same_response(con: duckdb.DuckDBPyConnection, asked: Collection[Response]) -> Iterable[Place]:
+    """Calls of other traces with one of these response ids, at the same time; one of the two is a root."""
     params = {
-        "trace_ids": [one[0] for one in told], "responses": [one[1] for one in told],
-        "lows": [one[2] - slack_ns for one in told], "highs": [one[3] + slack_ns for one in told],
-        "roots": [one[4] for one in told], "low": min(one[2] for one in told) - slack_ns,
-        "high": max(one[3] for one in told) + slack_ns,
+        "trace_ids": [one.trace_id for one in asked], "responses": [one.response_id for one in asked],
+        "lows": [one.start_ns for one in asked], "highs": [one.end_ns for one in asked],
+        "roots": [one.is_root for one in asked], "low": min(one.start_ns for one in asked),
+        "high": max(one.end_ns for one in asked),
     }  # fmt: skip
     return [Place(*row) for row in con.execute(sql("same_response"), params).fetchall()]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from spanreel.analysis.dialects import foreign, normalise
-from spanreel.analysis.duplicates import CALL_KINDS, TOLERANCE_NS, Key, Step, Told, settle
+from spanreel.analysis.duplicates import CALL_KINDS, Key, Step, Told, settle
 from spanreel.analysis.record import USAGE_FIELDS, Canonical, RawSpan
 from spanreel_exporters.duckdb import lookup
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 OWN: Final = "spanreel"
 WIRE: Final = "wire"
-ROUNDS: Final = 4
-"""How often the window around the spans of a trace is widened by what was found in it."""
+ROUNDS: Final = 64
+"""How often the window around the spans of a trace is widened by what was found in it, at most."""
 MOST_ROWS: Final = 20_000
 """Rows of the file that are looked at for one batch at most."""
 _COMPARED: Final = (
@@ -88,47 +88,57 @@ def _widen(windows: dict[str, Window], trace: str, start: int, end: int | None) 
 
 
 def _stored(batch: Batch, windows: dict[str, Window], here: set[Key]) -> tuple[list[Step], list[Stored]]:
-    """What the file has around the batch's spans: steps, and calls as they were recorded."""
-    found: dict[int, lookup.Place] = {}
+    """What the file has around the batch's spans: steps, and calls as they were recorded.
+
+    What is found may have neighbours of its own: it is gone on until nothing new turns up.
+    """
+    steps: list[Step] = []
+    calls: list[Stored] = []
+    seen: set[int] = set()
     asked: dict[str, Window] = {}
-    for round_ in range(ROUNDS):
-        todo = {trace: window for trace, window in windows.items() if asked.get(trace) != window}
-        places = list(lookup.places(batch.con, todo, slack_ns=TOLERANCE_NS, most=MOST_ROWS)) if todo else []
-        if round_ == 0:
-            places += _of_other_traces(batch, windows)
-        asked = dict(windows)
-        new = [place for place in places if place.seq not in found]
-        if not new:
+    todo = _responses(zip(batch.spans, batch.canonical, strict=True), windows)
+    for _ in range(ROUNDS):
+        wider = {trace: window for trace, window in windows.items() if asked.get(trace) != window}
+        asked.update(wider)
+        found = list(lookup.places(batch.con, wider, most=MOST_ROWS)) if wider else []
+        found += lookup.same_response(batch.con, todo) if todo else ()
+        fresh = [
+            place for place in found if place.seq not in seen and (place.trace_id, place.span_id) not in here
+        ]
+        if not fresh or len(seen) > MOST_ROWS:
             break
-        for place in new:
-            found[place.seq] = place
+        recalled = []
+        for place in fresh:
+            if place.seq in seen:
+                continue
+            seen.add(place.seq)
             if place.kind in CALL_KINDS:
                 _widen(windows, place.trace_id, place.start_ns, place.end_ns)
-    fresh = [place for place in found.values() if (place.trace_id, place.span_id) not in here]
-    steps = [
-        Step((p.trace_id, p.span_id), p.parent_id, p.kind, p.start_ns, p.end_ns)
-        for p in fresh
-        if p.kind not in CALL_KINDS
-    ]
-    return steps, _recalled(batch, [place for place in fresh if place.kind in CALL_KINDS])
+                recalled.append(_recalled(batch, place))
+            else:
+                key = (place.trace_id, place.span_id)
+                steps.append(Step(key, place.parent_id, place.kind, place.start_ns, place.end_ns))
+        calls += recalled
+        todo = _responses(((entry.raw, entry.canonical) for entry in recalled), windows)
+    return steps, calls
 
 
-def _of_other_traces(batch: Batch, windows: dict[str, Window]) -> Iterable[lookup.Place]:
-    """Calls of other traces in the file that have the response id of one here; one of the two is a root."""
-    asked = [
-        (raw.trace_id, row.response_id, raw.start_ns, raw.end_ns or raw.start_ns, raw.parent_id is None)
-        for raw, row in zip(batch.spans, batch.canonical, strict=True)
+def _responses(
+    spans: Iterable[tuple[RawSpan, Canonical]], windows: dict[str, Window]
+) -> list[lookup.Response]:
+    """The response ids of these calls, to look for in other traces."""
+    return [
+        lookup.Response(
+            raw.trace_id, row.response_id, raw.start_ns, raw.end_ns or raw.start_ns, raw.parent_id is None
+        )
+        for raw, row in spans
         if row.response_id and row.kind in CALL_KINDS and raw.trace_id in windows
     ]
-    return lookup.same_response(batch.con, asked, slack_ns=TOLERANCE_NS) if asked else ()
 
 
-def _recalled(batch: Batch, places: list[lookup.Place]) -> list[Stored]:
-    recalled = []
-    for place in places:
-        raw, columns = lookup.recorded_span(batch.con, place.seq, [], None, _ignore)
-        recalled.append(Stored(place, raw, normalise(raw, lose=_ignore), columns))
-    return recalled
+def _recalled(batch: Batch, place: lookup.Place) -> Stored:
+    raw, columns = lookup.recorded_span(batch.con, place.seq, [], None, _ignore)
+    return Stored(place, raw, normalise(raw, lose=_ignore), columns)
 
 
 def _ignore(_reason: str) -> None:

@@ -75,12 +75,12 @@ class _Inflating:
     def read(self, size: int, /) -> bytes:
         """At most `size` bytes."""
         while not self._ready:
+            self._bounded()
             piece = self._more()
             if piece is None:
                 return b""
             self._ready = piece
             self._given += len(piece)
-            self._bounded()
         piece, self._ready = self._ready[:size], self._ready[size:]
         return piece
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from spanreel.store import JOURNAL
 from spanreel_exporters.duckdb.ingest import catch_up
 from spanreel_exporters.otlp.framing import messages
 from spanreel_exporters.otlp.model import Decoded
@@ -88,7 +89,8 @@ def import_files(
                 if writer.bytes - flushed > FLUSH_BYTES:
                     flushed = writer.bytes
                     catch_up(store)
-    catch_up(store)
+    if (store / JOURNAL).is_dir():
+        catch_up(store)
     outcome.counts = intake.counts()
     return outcome
 

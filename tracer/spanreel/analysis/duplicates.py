@@ -190,7 +190,7 @@ def _pair(group: Sequence[Told], into: dict[Key, Key], *, by_id: bool) -> None:
 def _later(group: Sequence[Told], index: int, one: Told) -> Iterable[Told]:
     """Those after `one` (they are ordered by their start) that begin before it ends."""
     for other in group[index + 1 :]:
-        if other.start_ns > one.end + TOLERANCE_NS:
+        if other.start_ns > one.end:
             return
         yield other
 
@@ -237,12 +237,12 @@ def _richness(row: Canonical) -> tuple[int, int]:
 
 
 def _overlap(one: Step, other: Step) -> bool:
-    return one.start_ns <= other.end + TOLERANCE_NS and other.start_ns <= one.end + TOLERANCE_NS
+    return one.start_ns <= other.end and other.start_ns <= one.end
 
 
 def _encloses(one: Step, other: Step) -> bool:
-    """Whether either lies within the other."""
-    return _within(one, other) or _within(other, one)
+    """Whether either lies within the other, but for the tolerance."""
+    return _overlap(one, other) and (_within(one, other) or _within(other, one))
 
 
 def _within(inner: Step, outer: Step) -> bool:
