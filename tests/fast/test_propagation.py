@@ -151,6 +151,34 @@ def test_both_sides_of_a_fork_leave_the_traced_function_and_it_ends_once(recordi
     assert recording.one("forking").ends == 1
 
 
+PREFORK = """
+import os
+import spanreel
+
+spanreel.configure(service_name="x")  # loads the recorder, and records nothing yet
+
+@spanreel.trace(name="leaf")
+def leaf():
+    pass
+
+for _ in range(4):
+    if os.fork() == 0:
+        for _ in range(10):
+            leaf()
+        os._exit(0)
+for _ in range(4):
+    os.wait()
+"""
+
+
+@pytest.mark.crash
+def test_processes_forked_before_the_first_span_draw_ids_of_their_own(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    environment = {**os.environ, "SPANREEL_STORE": str(store), "SPANREEL_KEEPER": "off"}
+    subprocess.run([sys.executable, "-c", PREFORK], env=environment, check=True)
+    assert len({span.span for span in spans(store)}) == len({span.trace for span in spans(store)}) == 40
+
+
 PROGRAM = """
 import multiprocessing as mp
 from concurrent.futures import ProcessPoolExecutor

@@ -423,6 +423,7 @@ def _nowhere(_record: bytes) -> None:
 
 
 def _in_child() -> None:
+    clock.reseed()  # also where the parent has recorded nothing: its children would draw the same ids
     recorder = _holder.recorder
     _holder.lock = threading.RLock()
     if recorder is None:
@@ -432,7 +433,6 @@ def _in_child() -> None:
     recorder.write = (
         _nowhere  # spans of the parent's; the journal's lock may be held by a thread that is not here
     )
-    clock.reseed()
     with guard("recorder.fork"):
         recorder.journal.after_fork_in_child()
 
