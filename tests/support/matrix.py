@@ -1,6 +1,6 @@
 """Runs every environment of tests/matrix in a virtual environment of its own: `python matrix.py [NAME ...]`.
 
-An environment is a folder with `requirements.txt` and tests. Its virtual environment lies in `.matrix/NAME`
+An environment is a folder with `requirements.txt`, tests, and `debian.txt` where a real service is needed. Its virtual environment lies in `.matrix/NAME`
 and is made again when the requirements, pyproject.toml or the Python have changed. One after the other; the
 exit status is 1 when a test of any of them failed, or one had none. When all passed, docs/coverage.md is written from their rows and those
 that `make test` left. Standard library only.
@@ -57,6 +57,21 @@ def prepare(name: str) -> Path:
     return python
 
 
+def services(name: str) -> None:
+    """Install the Debian packages of `debian.txt`, where we may; tests that need them skip visibly elsewhere."""
+    listed = MATRIX / name / "debian.txt"
+    if not listed.exists() or os.geteuid() or shutil.which("apt-get") is None:
+        return
+    quiet: dict[str, Any] = {
+        "stdout": subprocess.DEVNULL,
+        "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+    }
+    wanted = listed.read_text().split()
+    if subprocess.run(["dpkg", "-s", *wanted], check=False, stderr=subprocess.DEVNULL, **quiet).returncode:
+        subprocess.run(["apt-get", "update", "-qq"], check=False, **quiet)
+        subprocess.run(["apt-get", "install", "-y", "-qq", *wanted], check=False, **quiet)
+
+
 def _project() -> dict[str, Any]:
     project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     return project
@@ -71,6 +86,7 @@ def run(name: str) -> Result:
     """Run the tests of one environment; its rows of docs/coverage.md are written anew."""
     report = VENVS / f"{name}.xml"
     try:
+        services(name)
         python = prepare(name)
     except subprocess.CalledProcessError as error:
         print(f"matrix: {name} could not be installed: {error}", flush=True)

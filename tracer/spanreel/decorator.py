@@ -153,7 +153,22 @@ def _decorate(function: Any, options: Options) -> Any:
         raise TypeError(f"trace() takes a callable, not {type(function).__name__}{below}")
     if options.ignore:
         _check_ignored(function, options.ignore)
-    return function if switched_off() else Traced(function, options)
+    if switched_off():
+        return function
+    if _QUEUES:
+        _watch_queues()
+    return Traced(function, options)
+
+
+_QUEUES = {"celery.signals": "celery", "rq.job": "rq"}
+
+
+def _watch_queues() -> None:
+    """Be there when a queue's library is imported: its workers do a task before anything here is called."""
+    while _QUEUES:
+        module, library = _QUEUES.popitem()
+        with guard("trace.queues"):
+            wrapt.register_post_import_hook(f"spanreel.instruments.tasks:{library}_imported", module)
 
 
 def _check_ignored(function: Any, ignored: tuple[str, ...]) -> None:

@@ -63,6 +63,7 @@ class Hooks:
         self._awaited: set[str] = set()
         self._outcomes: dict[str, Outcome] = {}
         self._undo: dict[str, Callable[[], None]] = {}
+        self._under_way: set[str] = set()
 
     @property
     def libraries(self) -> tuple[str, ...]:
@@ -132,11 +133,17 @@ class Hooks:
             wanted = f">={_dotted(hook.minimum)},<{_dotted(hook.below)}"
             reason = f"{hook.library} {version or 'of unknown version'} is not {wanted}"
             return Outcome(hook.library, "out of range", reason)
+        name = trigger or hook.library
+        if name in self._under_way:  # what it records first puts in all hooks, this one among them
+            return self._outcomes.get(hook.library, _waiting(hook))
+        self._under_way.add(name)
         try:
-            self._undo[trigger or hook.library] = importlib.import_module(hook.module).install(module)
+            self._undo[name] = importlib.import_module(hook.module).install(module)
         except Exception as error:
             guard.caught(f"{self._room}.install.{hook.library}", error)
             return Outcome(hook.library, "failed", f"{type(error).__name__}: {error}")
+        finally:
+            self._under_way.discard(name)
         return Outcome(hook.library, "wrapped", version)
 
 
