@@ -107,7 +107,7 @@ def test_a_package_tells_its_version_first(library: str) -> None:
     module.__version__ = "9.0"  # type: ignore[attr-defined]
     hook = _hook(library, distribution="")
     assert Hooks("test", [hook]).wrap(hook, ModuleType(library)).reason == f"{library} 9.0 is not >=2,<3"
-    del module.__version__
+    vars(module).pop("__version__")
     assert Hooks("test", [hook]).wrap(hook, module).reason == f"{library} of unknown version is not >=2,<3"
 
 
