@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from spanreel.analysis.record import Attempt
 
 HTTP_ERROR = 400
-LEFT = ("closed", "collected")
+LEFT = ("closed", "collected", "idle")
 """`ending` of an attempt whose reader went away before the end of the stream."""
 STREAM_CUT = "stream_cut"
 """error.type of a stream that stopped before its end marker."""
@@ -75,7 +75,7 @@ def read(attempt: Attempt) -> Exchange:
         if failed and not body and sse.looks_like(attempt.response):
             body = next(iter(_events(framing.SSE, attempt.response)[0]), EMPTY)
     error_type, error_message = text(meta.get("error_type")), text(meta.get("error_message"))
-    found = http_error(status, body) or _stream_error(events)
+    found = http_error(status, body, response_headers) or _stream_error(events)
     if found is not None:
         error_type, error_message = found
     return Exchange(
@@ -103,7 +103,9 @@ def error_object(value: Any) -> Mapping[str, Any]:
     return mapping(value)
 
 
-def http_error(status: int | None, body: Mapping[str, Any]) -> tuple[str, str | None] | None:
+def http_error(
+    status: int | None, body: Mapping[str, Any], headers: Mapping[str, Any] = EMPTY
+) -> tuple[str, str | None] | None:
     """Return (type, message) of a failed exchange: the type is the HTTP status, low in cardinality.
 
     The provider's own code stands in brackets after its message.
@@ -113,15 +115,25 @@ def http_error(status: int | None, body: Mapping[str, Any]) -> tuple[str, str | 
     error = body.get("error")
     details = mapping(error)
     message = (
-        text(error) or text(details.get("message")) or _told(body.get("message")) or _told(body.get("detail"))
+        text(error)
+        or text(details.get("message"))
+        or _told(body.get("message"))
+        or _told(body.get("detail"))
+        or text(body.get("Message"))
     )
     code = text(details.get("code")) or text(details.get("type")) or text(details.get("status"))
     if code is None and not details:
         # xAI, TGI and Mistral write their code beside the message.
-        code = text(body.get("code")) or text(body.get("error_type"))
+        code = text(body.get("code")) or text(body.get("error_type")) or _amazon(body, headers)
     if message is not None and code is not None:
         message = f"{message} [{code}]"
     return str(status), message or code
+
+
+def _amazon(body: Mapping[str, Any], headers: Mapping[str, Any]) -> str | None:
+    """Return the name of an AWS exception: `ThrottlingException:http://internal.amazon.com/...`, without that."""
+    named = text(headers.get("x-amzn-errortype")) or text(body.get("__type"))
+    return named.partition(":")[0].rpartition("#")[2] if named else None
 
 
 def _told(value: object) -> str | None:

@@ -1,4 +1,4 @@
-"""How the events of a streamed body are told apart: server-sent events, JSON lines, a JSON array.
+"""How the events of a streamed body are told apart: server-sent events, JSON lines, a JSON array, Amazon's frames.
 
 A framing is a module with `events(data, start)` and `last(data, count)`; which one a body has is told by its
 content type, its path and its first bytes, in that order.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from spanreel.protocols import json_array, json_lines, sse
+from spanreel.protocols import event_stream, json_array, json_lines, sse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,10 +29,13 @@ class Framing(Protocol):
 SSE: Framing = sse
 LINES: Framing = json_lines
 ARRAY: Framing = json_array
+FRAMES: Framing = event_stream
 
 
 def find(data: bytes, content_type: str = "", path: str = "") -> Framing | None:
     """Return the framing of a response body; None for one that is no stream."""
+    if event_stream.looks_like(data):
+        return FRAMES
     if sse.looks_like(data):
         return SSE
     if content_type.partition(";")[0].strip().lower() in json_lines.CONTENT_TYPES or json_lines.looks_like(

@@ -58,6 +58,7 @@ LOCAL_PORTS: dict[int, str] = {11434: "ollama", 1234: "lm_studio"}
 
 FAMILIES: dict[str, str] = {
     "anthropic": "anthropic",
+    "bedrock": "aws.bedrock",
     "gemini": "gcp.gemini",
     "vertex": "gcp.vertex_ai",
     "ollama": "ollama",

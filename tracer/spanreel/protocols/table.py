@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from spanreel.protocols import exchange as exchanges
 from spanreel.protocols.anthropic_messages import AnthropicMessages
+from spanreel.protocols.bedrock_converse import BedrockConverse
+from spanreel.protocols.bedrock_embed import BedrockEmbed
+from spanreel.protocols.bedrock_invoke import BedrockInvoke, BedrockRerank
 from spanreel.protocols.call import Call
 from spanreel.protocols.cohere_chat import CohereChat
 from spanreel.protocols.cohere_chat_v1 import CohereChatV1
@@ -62,6 +65,10 @@ PROTOCOLS: tuple[WireProtocol, ...] = (
     TGIGenerate(),
     TEIEmbed(),
     HFFeatureExtraction(),
+    BedrockConverse(),
+    BedrockRerank(),
+    BedrockEmbed(),
+    BedrockInvoke(),
 )
 """First match wins, so the longer path stands first, and who asks for more of a request."""
 

@@ -13,7 +13,7 @@ from spanreel.protocols.table import may_be_ours
 from spanreel.wire import encodings
 from spanreel.wire.patching import Switch, Undo, patch, together
 from spanreel.wire.recording import Recording, begin, nested, wanted
-from spanreel.wire.urllib3 import address_of, content
+from spanreel.wire.urllib3 import address_of, content, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

@@ -205,7 +205,7 @@ class Recording:
 
     def __del__(self) -> None:
         if self._open:
-            self.finish("collected")
+            self.finish("collected", end_tick=self.idle_since() or 0)  # whenever it is that memory is freed
 
 
 def end_idle(now_tick: int) -> None:

@@ -21,7 +21,7 @@ from spanreel.protocols.exchange import (
     payload_of,
 )
 from spanreel.protocols.shapes import parse
-from spanreel.wire import split
+from spanreel.wire import frames, split
 from spanreel.wire.body import Timeline, bounded
 from spanreel.wire.headers import REQUEST_ID
 from spanreel.wire.retries import AMAZON_CALL, REDIRECTS, Failed, patience, remember
@@ -156,7 +156,7 @@ def _receive(sent: Sent, answer: Answer, log: ChunkLog) -> _Received:
     framed = framing.find(data, answer.headers.get("content-type", ""), address(sent.url)[2])
     received = _Received(data, tail, timeline, framed)
     if answer.status is not None and answer.status >= HTTP_ERROR:
-        found = http_error(answer.status, error_object(parse(data)))
+        found = http_error(answer.status, error_object(parse(data)), answer.headers)
         if found is not None:
             received.error = found[0], found[1] or _untold(answer.status, answer.headers, unread=not log.size)
     elif framed is not None:
@@ -228,6 +228,8 @@ def _recorded(meta: dict[str, Any], sent: Sent, received: _Received) -> bytes:
     if received.framing in {framing.SSE, framing.LINES}:
         recorded, offsets = active.redactor.sse_bytes(kept, offsets)
         recorded, offsets = split.without_secrets(recorded, offsets, active.redactor)
+    elif received.framing is framing.FRAMES:
+        recorded, offsets = frames.clean(kept, offsets, active.redactor)
     else:
         recorded = active.redactor.json_bytes(kept)
         offsets = [min(start, len(recorded)) for start in offsets]

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 _KEYS = (
     "content", "arguments", "delta", "text", "thinking", "partial_json", "reasoning", "reasoning_content",
-    "refusal", "transcript", "input", "code", "response",
+    "refusal", "transcript", "input", "code", "response", "generation", "outputText", "completion",
 )  # fmt: skip
 """Fields whose texts are pieces of a longer one, over all protocols."""
 
 _PIECE = re.compile(rb'"(%s)":\s*"((?:[^"\\]|\\.)*)"' % "|".join(_KEYS).encode())
-_MARKS = ("index", "output_index", "content_index", "summary_index", "item_id")
+_MARKS = ("index", "output_index", "content_index", "summary_index", "item_id", "contentBlockIndex")
 """Fields that tell pieces of different texts apart."""
 _DEPTH = 60
 _DATA = re.compile(rb"^(?:data: ?)?(\{.*\})\s*?$", re.MULTILINE)

@@ -139,9 +139,21 @@ def content(body: Any) -> bytes | None:
     return None
 
 
+def path_of(url: str) -> str:
+    """Return the path of a URL or of a request's target, without its query."""
+    path = url.partition("?")[0]
+    if path[:1] == "/":
+        return path
+    after = path.find("://")
+    if after < 0:
+        return path
+    slash = path.find("/", after + 3)
+    return path[slash:] if slash >= 0 else ""
+
+
 def _address(pool: Any, url: str) -> Address:
     if url.startswith("/"):
-        return address_of(pool.scheme, pool.host, pool.port, url.partition("?")[0])
+        return address_of(pool.scheme, pool.host, pool.port, path_of(url))
     parts = urlsplit(url)  # a proxy is asked for the whole of it
     return address_of(parts.scheme, parts.hostname or "", parts.port, parts.path)
 
