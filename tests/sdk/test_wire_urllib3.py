@@ -365,3 +365,21 @@ def test_the_response_is_the_same_in_every_respect(
         assert facts() == with_hook
     finally:
         wire.install()
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("/v1/x?key=1", "/v1/x"),
+        ("http://host:8080", ""),
+        ("http://host/", "/"),
+        ("https://host/a/b?c=/d", "/a/b"),
+        ("http://host?x=/y", ""),
+        ("relative/path", "relative/path"),
+        ("", ""),
+    ],
+)
+def test_the_path_of_a_url(url: str, path: str) -> None:
+    from spanreel.wire.urllib3 import path_of
+
+    assert path_of(url) == path

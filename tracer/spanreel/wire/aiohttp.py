@@ -61,8 +61,7 @@ def _may_be_ours(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         if method != "POST" and method.upper() != "POST":
             return False
         url = args[1] if len(args) > 1 else kwargs["str_or_url"]
-        path = url if isinstance(url, str) else url.raw_path
-        return may_be_ours(path.partition("?")[0])
+        return may_be_ours(path_of(url) if isinstance(url, str) else url.raw_path)
     except Exception:
         return False
 

@@ -52,7 +52,7 @@ def _begin(request: Any) -> Recording | None:
     """Open the recording of a prepared request; credentials stand in headers and query, which are not taken."""
     try:
         url = str(request.url)
-        if not may_be_ours(url.partition("?")[0]) or not wanted():
+        if not may_be_ours(urllib3.path_of(url)) or not wanted():
             return None
         body = urllib3.content(request.body)
         if body is None:

@@ -252,6 +252,7 @@ def attributes_of(call: Call) -> dict[str, Any]:
     """Return what of a call is no content: the attributes of a span whose bodies are not captured."""
     found: dict[str, Any] = {
         **{key: value for key, value in call.parameters.items() if not key.startswith("spanreel.")},
+        "gen_ai.provider.name": call.provider or None,
         "gen_ai.response.model": call.response_model,
         "gen_ai.response.id": call.response_id,
         "gen_ai.response.finish_reasons": list(call.finish_reasons) or None,

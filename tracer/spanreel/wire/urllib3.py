@@ -97,7 +97,7 @@ def _begin(pool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Recordin
     """Open the recording of one attempt whose body is at hand."""
     try:
         url = args[1] if len(args) > 1 else kwargs.get("url", "")
-        if not may_be_ours(url.partition("?")[0]) or not wanted():
+        if not may_be_ours(path_of(url)) or not wanted():
             return None
         _settle(args[4] if len(args) > 4 else kwargs.get("retries"))
         body = content(args[2] if len(args) > 2 else kwargs.get("body"))
