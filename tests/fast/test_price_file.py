@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from journal_fixture import MS, T0, Writer, ids
@@ -32,9 +33,9 @@ def prices(text: str) -> Prices:
     return Prices((parse(text, PATH),))
 
 
-def cost(text: str, *, day: str = "2026-11-20", **fields: object) -> tuple[float | None, str | None]:
+def cost(text: str, *, day: Any = "2026-11-20", **fields: Any) -> tuple[float | None, str | None]:
     at = int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1e9)
-    row = Canonical(**{"kind": "llm", "name": "x", "provider": "openai", "request_model": "house", **fields})  # type: ignore[arg-type]
+    row = Canonical(**{"kind": "llm", "name": "x", "provider": "openai", "request_model": "house", **fields})
     return price(row, at_ns=at, prices=prices(text))
 
 

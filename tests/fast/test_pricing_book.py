@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from genai_prices import Usage, calc_price
@@ -28,10 +29,8 @@ def at(moment: datetime) -> int:
     return int(moment.timestamp() * 1e9)
 
 
-def cost(
-    *, when: datetime = NOW, host: str | None = None, **fields: object
-) -> tuple[float | None, str | None]:
-    return price(Canonical(**{"kind": "llm", "name": "x", **fields}), at_ns=at(when), host=host)  # type: ignore[arg-type]
+def cost(*, when: Any = NOW, host: Any = None, **fields: Any) -> tuple[float | None, str | None]:
+    return price(Canonical(**{"kind": "llm", "name": "x", **fields}), at_ns=at(when), host=host)
 
 
 def test_every_model_and_tier_of_the_book_costs_what_the_book_says_to_the_last_digit() -> None:
@@ -43,7 +42,7 @@ def test_every_model_and_tier_of_the_book_costs_what_the_book_says_to_the_last_d
                 if context and not any(variant.when == context for variant in model.price_variants or ()):
                     continue
                 when = NOW.replace(hour=draw.randrange(24))
-                counts = {
+                counts: dict[str, Any] = {
                     "input_tokens": draw.choice([900, 90_000, 250_000, 900_000]), "output_tokens": draw.randrange(1, 5_000),
                     "cache_read_tokens": draw.randrange(300), "cache_write_tokens": draw.randrange(400),
                 }  # fmt: skip
@@ -133,7 +132,8 @@ def test_tiers_have_the_books_price_or_the_published_factor(
         when=datetime.fromisoformat(day).replace(tzinfo=UTC), provider=provider, request_model=model, service_tier=tier,
         input_tokens=MILLION, output_tokens=MILLION,
     )  # fmt: skip
-    assert found == (pytest.approx(expected), book() + note)
+    assert found[0] == pytest.approx(expected)
+    assert found[1] == book() + note
 
 
 @pytest.mark.parametrize("tier", ["priority", "fast", "scale", "reserved", "provisioned_throughput"])
@@ -160,7 +160,7 @@ def test_a_batch_discount_leaves_cache_reads_alone_where_the_provider_does() -> 
         "when": datetime(2026, 1, 1, tzinfo=UTC), "provider": "gcp.gemini", "request_model": "gemini-2.5-flash",
         "input_tokens": MILLION, "cache_read_tokens": MILLION, "service_tier": "batch",
     }  # fmt: skip
-    assert cost(**row)[0] == 0.03  # type: ignore[arg-type]
+    assert cost(**row)[0] == 0.03
 
 
 def test_an_hours_cache_write_costs_twice_the_input() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,11 +19,11 @@ REALTIME_2024 = parse(
 )
 
 
-def cost(when: str, *, prices: Prices = NO_FILES, **fields: object) -> float:
+def cost(when: str, *, prices: Any = NO_FILES, **fields: Any) -> float:
     moment = datetime.fromisoformat(when).replace(hour=12, tzinfo=UTC)
     found, _ = price(
         Canonical(kind="llm", name="x", **fields), at_ns=int(moment.timestamp() * 1e9), prices=prices
-    )  # type: ignore[arg-type]
+    )
     assert found is not None
     return found
 
