@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from spanreel.protocols import openai_request
-from spanreel.protocols.call import Call
+from spanreel.protocols.call import Call, Usage
 from spanreel.protocols.exchange import STREAM_CUT, Exchange
 from spanreel.protocols.openai_items import asks_for_tools, input_messages, output_message
 from spanreel.protocols.openai_parts import parts, tool_definitions
@@ -86,11 +86,20 @@ class OpenAIResponses:
             system_instructions=parts(system) if isinstance(system, str | list) else (),
             tool_definitions=tool_definitions(request.get("tools")),
             finish_reasons=(reason,) if reason else (),
-            usage=usage(response.get("usage")),
+            usage=_with_searches(usage(response.get("usage")), items),
             error_type=error_type,
             error_message=error_message,
             output_started=whole,
         )
+
+
+def _with_searches(counts: Usage | None, items: object) -> Usage | None:
+    """Count the web searches, which are billed by the call; opening a page found is not one."""
+    if counts is None or counts.web_searches is not None:
+        return counts
+    calls = [mapping(item) for item in sequence(items) if mapping(item).get("type") == "web_search_call"]
+    searches = [call for call in calls if text(mapping(call.get("action")).get("type")) in {None, "search"}]
+    return replace(counts, web_searches=len(searches)) if calls else counts
 
 
 def _finish(response: Mapping[str, Any], items: object) -> str | None:
