@@ -162,7 +162,7 @@ def _model(row: Mapping[str, Any]) -> str:
 def _day(path: Path, where: str, row: Mapping[str, Any]) -> str:
     for name in DAY:
         value = row.get(name)
-        if value in {None, ""}:
+        if _absent(value):
             continue
         try:
             if str(value).strip().lstrip("-").isdigit():
@@ -179,10 +179,14 @@ def _day(path: Path, where: str, row: Mapping[str, Any]) -> str:
     raise ExportError(f"{path}, {where}: no day (one of {', '.join(DAY[:6])})")
 
 
+def _absent(value: object) -> bool:
+    return value is None or value == ""
+
+
 def _counts(path: Path, where: str, row: Mapping[str, Any]) -> dict[str, int]:
     found = {}
     for name, columns in COUNTS.items():
-        column = next((column for column in columns if row.get(column) not in {None, ""}), None)
+        column = next((column for column in columns if not _absent(row.get(column))), None)
         if column is not None:
             number = _number(path, where, column, row[column])
             found[name] = int(number)
@@ -191,7 +195,7 @@ def _counts(path: Path, where: str, row: Mapping[str, Any]) -> dict[str, int]:
 
 def _cost(path: Path, where: str, row: Mapping[str, Any]) -> Decimal | None:
     """USD; the API of Anthropic tells cents (its `amount` is a text beside `currency`)."""
-    column = next((column for column in COST if row.get(column) not in {None, ""}), None)
+    column = next((column for column in COST if not _absent(row.get(column))), None)
     if column is None:
         return None
     amount = _number(path, where, column, row[column])
