@@ -17,6 +17,7 @@ from bench import (
     stores,
     streams,
     visibility,
+    wire,
 )  # fmt: skip
 from bench.report import Row
 
@@ -32,6 +33,8 @@ ROWS = (
     Row("burst", "50,000 spans without a pause", "0 lost, RSS growth <= 20 MB", "", burst.burst),
     Row("openai", "one @trace over code whose openai client was made at import time", "1 chain + 1 llm span with tokens and cost", "", integrations.one_decorator),
     Row("fastapi", "FastAPI + an SDK provider and exporter of the user's, with and without spanreel", "pairs identical; one trace per request, 0 orphans", "", integrations.beside_otel),
+    Row("unrelated", "HTTP calls that are none of ours, each hook, over the bare library", "<= 2 us", "", wire.unrelated),
+    Row("stream", "httpx hook on a streamed chat of 200 chunks, loopback, over the bare client", "<= 5 % wall, no chunk delayed", "", wire.streamed),
     Row("visibility", "span end -> row in the reader, 4 processes x 100/s, also with 8 readers of 300 ms", "p99 <= 1 s; running within 1 s", "", visibility.visibility),
     Row("exit", "exit of the program, keeper or store unavailable", "delayed <= 50 ms", "", exit_delay.exit_delay),
     Row("script", "plain script ends -> its spans in traces.duckdb for a plain duckdb client", "<= 3 s", "", script_end.script_end),

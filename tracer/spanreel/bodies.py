@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from spanreel.redaction import Redactor
 
 _FIELD = re.compile(rb'"([^"\\]{2,80})"\s*:\s*(?:"((?:[^"\\]|\\.)*)(?:"|\\?$)|([^\s,}\]"{\[]+))', re.DOTALL)
-_NAME = re.compile(rb'"([^"\\]{2,80})\\*"\s*:')
+_NAME = re.compile(rb'"([^"\\]{2,80}+)\\*+"\s*+:')
 _INNER = re.compile(rb'(\\+")([^"\\]{2,80})\1\s*:\s*\1((?:(?!\1)[^"])*)', re.DOTALL)
 """A field of JSON that is a string itself."""
 _ESCAPED = re.compile(rb"\\(?:/|u00)")
