@@ -62,10 +62,10 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
     langsmith,
     mlflow,
     mastra,
+    anthropic_sdk,
     pydantic_ai,
     logfire,
     adk,
-    anthropic_sdk,
     vercel,
     haystack,
     traceloop,
@@ -74,8 +74,6 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
     openllmetry,
     genai,
     vector_stores,
-    # whatever the names suggest
-    generic,
 )
 """Dialects of other instrumentations, in the order of precedence."""
 
@@ -108,7 +106,23 @@ def normalise(raw: RawSpan, *, lose: Lose = _ignore) -> Canonical:
             lose("dialect_failed")
             continue
         row = read if row is None else _filled(row, read)
+    row = _guessed(row, raw, lose)
     return _finished(row or foreign.begin(raw, "otel"), raw)
+
+
+def _guessed(row: Canonical | None, raw: RawSpan, lose: Lose) -> Canonical | None:
+    """What the names suggest: of a span that nobody can tell the kind of, or that a vendor added names to."""
+    known = row is not None and row.kind != "span"
+    if known and not generic.adds(raw):
+        return row
+    try:
+        if not known and not generic.matches(raw):
+            return row
+        read = generic.read_as(raw, row.kind) if row is not None and known else generic.normalise(raw, lose)
+    except Exception:
+        lose("dialect_failed")
+        return row
+    return read if row is None else _filled(row, read)
 
 
 def _filled(row: Canonical, more: Canonical) -> Canonical:

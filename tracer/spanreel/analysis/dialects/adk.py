@@ -33,7 +33,7 @@ def normalise(raw: RawSpan, lose: Callable[[str], None]) -> Canonical:
     asked, answered = mapping(get.get(_HEAD + "llm_request")), mapping(get.get(_HEAD + "llm_response"))
     row.kind = _kind(raw)
     row.session_id = row.session_id or words(get.get(_HEAD + "session_id"))
-    system = get.get("gen_ai.provider.name") or get.get("gen_ai.system")
+    system = words(get.get("gen_ai.provider.name")) or words(get.get("gen_ai.system"))
     row.provider = (
         "gcp.gemini"
         if system in {"gcp.vertex.agent", None} and row.kind == "llm"
@@ -52,13 +52,13 @@ def normalise(raw: RawSpan, lose: Callable[[str], None]) -> Canonical:
         )
         row.input, row.output = (dump(spoken) if spoken else None), (dump(said) if said else None)
     elif row.kind == "tool":
-        row.tool_name = words(get.get("gen_ai.tool.name"))
+        row.tool_name = words(get.get("gen_ai.tool.name")) or raw.name.removeprefix("execute_tool ")
         row.input, row.output = (_body(get.get(_HEAD + name)) for name in ("tool_call_args", "tool_response"))
     return row
 
 
 def _body(value: object) -> str | None:
-    return None if value in _NONE else json_text(value)
+    return None if (isinstance(value, str) and value in _NONE) or not value else json_text(value)
 
 
 def _kind(raw: RawSpan) -> str:

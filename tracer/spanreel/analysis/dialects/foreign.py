@@ -294,7 +294,12 @@ def query_of(value: object) -> object:
     found = structure(value)
     if isinstance(found, dict):
         arguments, named = found.get("args"), mapping(found.get("kwargs"))
-        if isinstance(arguments, list) and len(arguments) == 1 and not named and isinstance(arguments[0], str):
+        if (
+            isinstance(arguments, list)
+            and len(arguments) == 1
+            and not named
+            and isinstance(arguments[0], str)
+        ):
             return arguments[0]
         bundle = structure(first({**found, **named}, *_QUERIES))
         inner = first({**found, **named}, *_QUERIES)

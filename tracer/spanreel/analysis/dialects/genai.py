@@ -81,6 +81,7 @@ def normalise(raw: RawSpan, lose: Callable[[str], None]) -> Canonical:
     read_usage(row, get)
     foreign.first_token(row, raw, seconds=first(
         get, "gen_ai.response.time_to_first_chunk", "gen_ai.response.time_to_first_token", "gen_ai.server.time_to_first_token",
+        "gen_ai.client.operation.time_to_first_chunk", "gen_ai.client.time_to_first_chunk",
     ))  # fmt: skip
     _CONTENTS.get(row.kind, _conversation)(row, raw, get)
     return row
@@ -209,6 +210,8 @@ def _legacy(raw: RawSpan, get: Attributes) -> tuple[list[Message], list[Message]
         elif name == DETAILS:
             asked = asked or input_messages(details)
             chosen = chosen or list(enumerate(output_messages(details)))
+    if "langsmith.span.kind" in get:  # those hold the inputs and outputs of any run
+        return asked, [found for _, found in chosen]
     asked = asked or (messages(get["gen_ai.prompt"]) if get.get("gen_ai.prompt") else [])
     answered = [found for _, found in sorted(chosen, key=lambda pair: pair[0])]
     answered = answered or (answers(get["gen_ai.completion"]) if get.get("gen_ai.completion") else [])

@@ -30,7 +30,7 @@ NAME: Final = "generic"
 _NOT_OURS: Final = re.compile(
     r"(http|url|net|network|server|client|db|rpc|messaging|code|thread|process|otel|telemetry|service|exception|error|"
     r"user_agent|aws|az|azure|gcp|k8s|container|host|os|faas|cloud|peer|graphql|spanreel|log|source|tls|dns|file|"
-    r"feature_flag|openinference|traceloop)\.|spanreel"
+    r"feature_flag|openinference|traceloop|gen_ai|mastra|langfuse|langsmith|mlflow|logfire|pydantic_ai|haystack|gcp\.vertex)\.|spanreel|ai\.(?:operation|model|usage|response|prompt|settings|telemetry)"
 )
 _MOST: Final = 400
 """Attributes looked at; a span with more is one of flattened messages."""
@@ -53,7 +53,13 @@ _MODEL: Final = (
 )
 _ANSWERED_MODEL: Final = (_words(r"(?:response|output|actual|resolved)[._]model(?:[._](?:name|id))?"),)
 _PROVIDER: Final = (
-    _words(r"provider(?:[._]?name)?", r"llm[._](?:vendor|system)", r"model[._]provider", r"vendor"),
+    _words(
+        r"provider(?:[._]?name)?",
+        r"llm[._](?:vendor|system)",
+        r"model[._]provider",
+        r"vendor",
+        r"langtrace[._]service[._]name",
+    ),
 )
 _INPUTS: Final = (
     _words(r"(?:prompt|input)[._]?tokens?(?:[._]?count)?", r"tokens?(?:[._]count)?s?[._](?:prompt|input|in)",
@@ -175,6 +181,17 @@ class Names:
         return None
 
 
+_VENDORS: Final = (
+    "lmnr.", "lk.", "spring.ai.", "langwatch.", "braintrust.", "agentops.", "voltagent.", "langtrace.", "opik.", "weave.",
+    "helicone.", "claude_code.", "gemini_cli.", "codex.", "portkey.", "promptlayer.", "agenta.", "latitude.", "sk.",
+)  # fmt: skip
+
+
+def adds(raw: RawSpan) -> bool:
+    """Whether there are names of vendors beside conventions that other dialects read."""
+    return any(key.startswith(_VENDORS) for key in raw.attributes)
+
+
 def matches(raw: RawSpan) -> bool:
     """Whether anything says that a model, a tool or a retrieval is at work."""
     names = Names(raw.attributes)
@@ -185,8 +202,17 @@ def normalise(raw: RawSpan, lose: Callable[[str], None]) -> Canonical:
     """Read what the names suggest."""
     del lose
     names = Names(raw.attributes)
+    return _read(raw, names, _kind(names, raw.name))
+
+
+def read_as(raw: RawSpan, kind: str) -> Canonical:
+    """Read what the names suggest of a span whose kind is known."""
+    return _read(raw, Names(raw.attributes), kind)
+
+
+def _read(raw: RawSpan, names: Names, kind: str) -> Canonical:
     row = foreign.begin(raw, NAME)
-    row.kind = _kind(names, raw.name)
+    row.kind = kind
     row.session_id = row.session_id or names.get(_SESSION, words)
     row.user_id = row.user_id or names.get(_USER, words)
     row.tags = foreign.tags(names.get(_TAGS))
@@ -220,13 +246,13 @@ def _kind(names: Names, called: str) -> str:
     told = names.get(
         (_KIND,), lambda value: vocabulary.kind(value) if vocabulary.kind(value) in _SIGNS else None
     )
-    if told is not None:
-        return str(told)
     model = names.get(_MODEL, words)
     counted = names.get((*_INPUTS, *_OUTPUTS), count) is not None or names.get(
         _USAGE, lambda v: mapping(v) or None
     )
     spoken = names.get((*_ASKED, *_ANSWERED))
+    if told is not None and (told not in vocabulary.BILLED_KINDS or model or counted or spoken is not None):
+        return str(told)
     if model is not None and (counted or spoken is not None):
         return "embedding" if "embed" in (called + model).lower() else "llm"
     if names.get(_TOOL, words) is not None and names.get((*_TOOL_ARGUMENTS, *_TOOL_RESULT)) is not None:
@@ -296,8 +322,16 @@ def _bare(value: object) -> object:
 
 
 def _typed(value: object) -> object:
-    """LangWatch's `{"type": "chat_messages", "value": [...]}`, else the value."""
+    """LangWatch's `{"type": "chat_messages", "value": [...]}`, LiveKit's `{"items": [...]}`, else the value."""
     found = structure(value)
+    if isinstance(found, dict) and set(found) == {"items"}:
+        return found["items"]
+    if (
+        isinstance(found, list)
+        and found
+        and all(isinstance(item, dict) and "message" in item for item in found)
+    ):
+        return {"choices": found}
     if isinstance(found, dict) and set(found) <= {"type", "value"} and "value" in found:
         return found["value"]
     return value if found is None else found

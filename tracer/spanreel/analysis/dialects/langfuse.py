@@ -94,7 +94,7 @@ def _metadata(get: Attributes, head: str) -> dict[str, Any]:
 
 def _outcome(row: Canonical, raw: RawSpan, get: Attributes) -> None:
     """`level` ERROR with a `status_message`, which is all that the SDK says of an exception."""
-    if row.error_type is None and words(get.get(_HEAD + "level")) == "ERROR":
+    if row.error_type is None and raw.status != "error" and words(get.get(_HEAD + "level")) == "ERROR":
         row.error_type = "ERROR"
     if row.error_type is not None or raw.status == "error":
         row.error_message = row.error_message or text(get.get(_HEAD + "status_message"))

@@ -49,7 +49,8 @@ def normalise(raw: RawSpan, lose: Callable[[str], None]) -> Canonical:
     told = below(get, _METADATA)
     asked, answered = mapping(get.get("gen_ai.prompt")), mapping(get.get("gen_ai.completion"))
     foreign.metadata(row, {key: value for key, value in told.items() if not key.startswith(_NOISE)})
-    row.tags = foreign.tags(get.get("langsmith.span.tags"))
+    tags = foreign.tags(get.get("langsmith.span.tags")) or []
+    row.tags = [tag for tag in tags if not tag.startswith(("seq:step", "graph:step"))] or None
     row.provider = vocabulary.provider(told.get("ls_provider")) or vocabulary.provider(
         get.get("gen_ai.system")
     )
@@ -104,7 +105,11 @@ def _response(answered: Mapping[str, Any]) -> dict[str, Any]:
 def _failure(row: Canonical, raw: RawSpan) -> None:
     """The exception event holds `repr(error)` and the traceback as its message, under the type `Exception`."""
     for _, _, details in foreign.events(raw, "exception"):
-        said = (text(details.get("exception.message")) or "").partition("\n\nTraceback")[0].strip()
+        said = (
+            (text(details.get("exception.message")) or "")
+            .partition("Traceback (most recent call last)")[0]
+            .strip()
+        )
         head, opened, rest = said.partition("(")
         if opened and head.replace(".", "").replace("_", "").isalnum():
             row.error_type = head

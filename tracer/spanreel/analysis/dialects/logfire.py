@@ -1,7 +1,7 @@
 """Logfire's LLM instrumentations: `request_data` and `response_data`, `operation.cost`, `logfire.*`.
 
-A streamed call is two spans: the request's, without an answer, and beside it a log "streaming response from ...",
-which has the answer, its tokens and its cost, and is the call that counts.
+A streamed call is two spans: the request's, without an answer, and a log "streaming response from ...", beside it or
+in a trace of its own, which has the answer, its tokens and its cost. That one is the call; the request's is a step.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from spanreel.analysis.dialects import foreign, genai, vocabulary
 from spanreel.analysis.dialects.messages import Message, answers, loose
-from spanreel.analysis.dialects.reading import Attributes, dump, first, mapping, sequence, text, words
+from spanreel.analysis.dialects.reading import Attributes, dump, first, mapping, sequence, words
 from spanreel.analysis.dialects.usage_shapes import provider_usage, usage_in
 from spanreel.analysis.record import Canonical, RawSpan
 
@@ -43,8 +43,6 @@ def normalise(raw: RawSpan, lose: Callable[[str], None]) -> Canonical:
     row.kind = _kind(template, asked, get)
     foreign.reported_cost(row, get.get("operation.cost"))
     if row.kind == "span":
-        if "gen_ai.operation.name" not in get and (said := text(get.get("logfire.msg"))):
-            row.name = said
         return row
     scope = foreign.scope(raw)[0]
     row.provider = vocabulary.provider(first(get, "gen_ai.provider.name", "gen_ai.system")) or _PROVIDERS.get(
@@ -55,7 +53,26 @@ def normalise(raw: RawSpan, lose: Callable[[str], None]) -> Canonical:
         row.response_model = None
     _usage(row, get, answered)
     _content(row, get, asked, answered)
+    if row.kind == "llm" and _only_asks(raw, row, template):
+        row.kind = "chain"
     return row
+
+
+def _only_asks(raw: RawSpan, row: Canonical, template: str) -> bool:
+    """Whether a span is the request of a streamed call, whose answer a log tells."""
+    get = raw.attributes
+    return (
+        raw.status != "error"
+        and foreign.scope(raw)[0] in _PROVIDERS
+        and template.startswith(_LLM_TEMPLATES)
+        and get.get("logfire.span_type") != "log"
+        and row.output is None
+        and row.input_tokens is None
+        and "gen_ai.response.id" not in get
+        and (
+            "gen_ai.operation.name" in get or not template.startswith("Responses")
+        )  # before 4 there was no such log
+    )
 
 
 def _kind(template: str, asked: Mapping[str, Any], get: Attributes) -> str:

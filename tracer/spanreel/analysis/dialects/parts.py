@@ -76,6 +76,8 @@ def _piece(item: object) -> list[Part]:
             return [untyped(item)]
     if isinstance(kind, str) and kind in _NATIVE:
         return [_without_padding(item)]
+    if kind is None and isinstance(item.get("text"), str):  # Gemini, Bedrock, Haystack
+        return [_gemini_text(item)]
     known = openai_parts([item])
     return known or [_without_padding(item)]
 

@@ -51,6 +51,6 @@ def tool_result(value: object) -> Any:
         inner = unwrapped(value, "output", "outputs", "result")
         return meant(inner)
     body = mapping(found.get("kwargs")) if "lc" in found else found
-    if "content" in body and body.get("type") in {"tool", "ToolMessage"}:
+    if "content" in body and str(body.get("type")) in {"tool", "ToolMessage"}:
         return meant(body["content"])
     return found

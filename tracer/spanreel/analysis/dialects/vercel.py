@@ -30,8 +30,8 @@ from spanreel.analysis.dialects.reading import (
 from spanreel.analysis.record import Canonical, RawSpan
 
 NAME: Final = "vercel"
-_OUTSIDE: Final = frozenset({"anthropic", "aws.bedrock"})
-"""Providers whose counts leave cached tokens out (SDK 3 to 5)."""
+_OUTSIDE: Final = ("anthropic", "bedrock")
+"""Parts of the names of providers whose counts leave cached tokens out (SDK 3 to 5), also behind Vertex AI."""
 _METADATA: Final = "ai.telemetry.metadata."
 
 
@@ -117,7 +117,8 @@ def _usage(row: Canonical, get: Attributes) -> None:
         cache_read=reads,
         cache_write=writes,
         reasoning=_reasoning(get, told),
-        cache_outside=fresh is None and row.provider in _OUTSIDE,
+        cache_outside=fresh is None
+        and any(name in str(get.get("ai.model.provider")).lower() for name in _OUTSIDE),
     )
     row.cache_write_1h_tokens = first_count(mapping(raw.get("cache_creation")), "ephemeral_1h_input_tokens")
     cost = first(told, "cost") or first(raw, "cost")
@@ -164,7 +165,9 @@ def _answer(get: Attributes) -> list[dict[str, Any]]:
 
 def _outer(row: Canonical, get: Attributes) -> None:
     """The span around calls: what it was called with, and what it returned."""
-    row.input = json_text(first(get, "ai.prompt", "ai.values", "ai.value", "ai.documents"))
+    row.input = json_text(get.get("ai.prompt"))
+    if row.input is None:
+        _embedding(row, get)
     said = _answer(get)
     row.output = dump(said) if said else None
 

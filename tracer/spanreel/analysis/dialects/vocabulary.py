@@ -54,7 +54,9 @@ _PROVIDERS: Final = {
 }  # fmt: skip
 """Names that others use for a provider -> the conventions' `gen_ai.provider.name`, or the one of providers.py."""
 
-_NO_PROVIDER: Final = frozenset({"langchain", "llamaindex", "llama_index", "unknown", "custom", "none", ""})
+_NO_PROVIDER: Final = frozenset(
+    {"langchain", "llamaindex", "llama_index", "unknown", "custom", "none", "gcp.vertex.agent", ""}
+)
 
 
 def kind(word: object) -> str | None:
