@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import partial
 from importlib.util import find_spec
 from time import perf_counter_ns, sleep
 from types import SimpleNamespace
@@ -47,7 +46,7 @@ def _stubs() -> dict[str, tuple[list[tuple[Any, str]], Callable[[], list[Callabl
         def calls(library: Any = library) -> list[Callable[[], object]]:
             client, asynchronous = library.Client(), library.AsyncClient()
             requests = [library.Request(method, "http://test/v1/models") for method in ("GET", "POST")]
-            return [partial(one.send, request) for one in (client, asynchronous) for request in requests]
+            return [_sending(one, request) for one in (client, asynchronous) for request in requests]
 
         found[name] = [(library.Client, "send"), (library.AsyncClient, "send")], calls
     if find_spec("urllib3") is not None:
@@ -70,8 +69,7 @@ def _stubs() -> dict[str, tuple[list[tuple[Any, str]], Callable[[], list[Callabl
 
         def of_session() -> list[Callable[[], object]]:
             session: Any = aiohttp.ClientSession.__new__(aiohttp.ClientSession)
-            ask = aiohttp.ClientSession._request  # noqa: SLF001
-            return [partial(ask, session, method, "http://test/v1/models") for method in ("GET", "POST")]
+            return [_asking(session, method) for method in ("GET", "POST")]
 
         found["aiohttp"] = [(aiohttp.ClientSession, "_request")], of_session
     if find_spec("botocore") is not None:
@@ -82,10 +80,18 @@ def _stubs() -> dict[str, tuple[list[tuple[Any, str]], Callable[[], list[Callabl
             requests = [
                 SimpleNamespace(method=method, url="http://test/bucket/key") for method in ("GET", "POST")
             ]
-            return [partial(session.send, request) for request in requests]
+            return [_sending(session, request) for request in requests]
 
         found["botocore"] = [(httpsession.URLLib3Session, "send")], of_botocore
     return found
+
+
+def _sending(client: Any, request: Any) -> Callable[[], object]:
+    return lambda: client.send(request)
+
+
+def _asking(session: Any, method: str) -> Callable[[], object]:
+    return lambda: session._request(method, "http://test/v1/models")  # noqa: SLF001
 
 
 def _nothing(*_args: object, **_options: object) -> None:
