@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import random
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from viewer_traces import EPOCH_NS, QUESTIONS, Writer, agent, broken, failing, hostile, running, support
 
 from spanreel.errors import QueryError
+from spanreel_exporters.duckdb.reader import NO_FILTERS
 from spanreel_exporters.duckdb.results import (
     Facet,
     Facets,
@@ -21,11 +24,16 @@ from spanreel_exporters.duckdb.results import (
     Trace,
     TracePage,
     TraceRow,
+    TraceTotals,
     WireExchange,
     WireSummary,
 )
 from spanreel_exporters.duckdb.search import snippet
 from spanreel_viewer.source import Source
+
+if TYPE_CHECKING:
+    from spanreel_exporters.duckdb.bill import Bill, Filters
+    from spanreel_exporters.duckdb.repricing import Estimate
 
 
 class FixtureReader:
@@ -129,6 +137,25 @@ class FixtureReader:
 
     def search(self, phrase: str, limit: int = 50) -> Hits:
         return Hits([], complete=True)
+
+    def totals(self, **_: Any) -> TraceTotals:
+        rows = self._store.rows()
+        times = sorted(row.duration_ms for row in rows if row.state != "running")
+
+        def rank(share: float) -> float | None:
+            return times[max(math.ceil(share * len(times)) - 1, 0)] if times else None
+
+        costs = [row.cost_usd for row in rows if row.cost_usd is not None]
+        return TraceTotals(
+            len(rows), sum(r.error_count > 0 for r in rows), sum(r.status == "error" for r in rows), sum(r.state == "running" for r in rows),
+            sum(r.llm_calls for r in rows), sum(r.input_tokens or 0 for r in rows), sum(r.output_tokens or 0 for r in rows),
+            sum(costs) if costs else None, sum(r.unpriced_calls for r in rows), rank(0.5), rank(0.95), rank(0.99), rank(1), len(times),
+        )  # fmt: skip
+
+    def bill(
+        self, filters: Filters = NO_FILTERS, estimate: Estimate | None = None
+    ) -> AbstractContextManager[Bill]:
+        raise QueryError("the fixture keeps no bill")
 
     def summary(self) -> Summary:
         rows = self._store.rows()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     )
     from spanreel_viewer.source import Source
 
-RECENT: Final = 1_000
-"""Newest traces over which the percentiles of the summary are taken."""
 _NOTHING: Final = frozenset({"{}", "[]", "null", '""'})
 """Previews of values that hold nothing."""
 _ESCAPE: Final = re.compile(r'\\(["\\/nrt])')
@@ -82,28 +79,20 @@ def other_stores(place: Source) -> list[str]:
     ][:5]
 
 
-def percentile(values: Sequence[float], share: float) -> float | None:
-    """The nearest-rank percentile; None of nothing."""
-    if not values:
-        return None
-    ordered = sorted(values)
-    return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
-
-
 def summary(reader: Reader, place: Source) -> dict[str, Any]:
     """The strip over the list: figures, facets, notices."""
     whole = reader.summary()
     facets = reader.facets()
-    recent = [trace.duration_ms for trace in reader.traces(limit=RECENT).rows if trace.state != "running"]
+    totals = reader.totals()
     failed = sum(facet.count for facet in facets.statuses if facet.value == "error")
     running = sum(facet.count for facet in facets.states if facet.value == "running")
     return {
         "traces": whole.traces,
         "running": running,
         "errors": failed,
-        "p50_ms": percentile(recent, 0.50),
-        "p95_ms": percentile(recent, 0.95),
-        "measured": len(recent),
+        "p50_ms": totals.p50_ms,
+        "p95_ms": totals.p95_ms,
+        "measured": totals.measured,
         "input_tokens": whole.input_tokens,
         "output_tokens": whole.output_tokens,
         "llm_calls": whole.llm_calls,

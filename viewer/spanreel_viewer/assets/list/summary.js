@@ -25,7 +25,7 @@ function tile(label, value, note, look = "", title = "") {
 
 /** @param {any} summary */
 function over(summary) {
-  return `Over the newest ${count(summary.measured)} finished traces`;
+  return `Over all ${count(summary.measured)} finished traces`;
 }
 
 /** @param {HTMLElement} host @param {{text: string, hint?: string, level?: string}[]} notices */
