@@ -298,3 +298,16 @@ def test_a_server_that_leaves_no_sign(recording: Recording, client: openai.OpenA
     """A server that shows nothing of who it is goes by the protocol's name."""
     ask(client, "my-model")
     assert only(recording.store).call.provider == "openai"
+
+
+@pytest.mark.parametrize("flavour", [param for param in covered if param.id in {"groq", "x_ai"}])
+def test_a_provider_told_without_bodies(recording: Recording, client: openai.OpenAI, flavour: str) -> None:
+    """With no bodies captured: the provider told from the answer, usage and cost all the same, no word of text."""
+    recording.configure(capture="metadata")
+    ask(client, "my-model", stream=True)
+    found = row(recording.store)
+    assert (found["provider"], tokens(found)) == (flavour, COUNTS[flavour])
+    assert found["cost_usd"] == (
+        pytest.approx(REPORTED[flavour]) if flavour in REPORTED else found["cost_usd"]
+    )
+    assert b"You said" not in recording.raw()

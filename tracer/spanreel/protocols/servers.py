@@ -57,11 +57,15 @@ _FIREWORKS_MODEL = re.compile(r"^accounts/[^/]+/(?:models|deployments|deployedMo
 
 
 def answered_by(exchange: Exchange, protocol: str) -> str:
-    """Return the provider that answered an exchange in `protocol` (its name)."""
-    known = by_host(exchange.host)
-    if known is not None:
-        return known
-    return _by_answer(exchange) or _by_request(exchange) or provider(exchange.host, exchange.port, protocol)
+    """Return the provider that answered an exchange in `protocol` (its name).
+
+    Empty where nothing tells and no answer is at hand (it may not have been recorded): what the span says holds.
+    """
+    told = by_host(exchange.host) or _by_answer(exchange) or _by_request(exchange)
+    if told is not None:
+        return told
+    unread = not exchange.streamed and exchange.value is None
+    return "" if unread else provider(exchange.host, exchange.port, protocol)
 
 
 def _by_answer(exchange: Exchange) -> str | None:
