@@ -56,6 +56,7 @@ class BedrockServer:
 
 
 class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # connections are made many at once
     owner: BedrockServer
 
     def handle_error(self, request: Any, client_address: Any) -> None:

@@ -93,6 +93,7 @@ class OpenAIServer:
 
 
 class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # connections are made many at once
     owner: OpenAIServer
 
     def handle_error(self, request: Any, client_address: Any) -> None:
