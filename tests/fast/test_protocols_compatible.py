@@ -15,6 +15,8 @@ from spanreel.protocols import exchange, servers, table
 from spanreel.protocols.call import Call, Usage
 from spanreel.protocols.openai_usage import usage
 from spanreel.protocols.providers import by_host, provider
+from spanreel.redaction import Redactor
+from spanreel.wire import split
 from spanreel.wire.headers import REQUEST, RESPONSE
 
 LOCAL = "http://127.0.0.1:8000/v1/chat/completions"
@@ -339,6 +341,28 @@ def test_a_stream_cut_anywhere_gives_what_came(name: str) -> None:
         assert call.output_started == (call.error_type is None)
     assert lengths == sorted(lengths)
     assert lengths[-1] == len(said)
+
+
+@pytest.mark.parametrize("name", ["text", "thinking", "tool_plan", "arguments", "token"])
+def test_a_secret_that_streams_bring_in_pieces(name: str) -> None:
+    """Cohere's texts, thoughts, plans and arguments, and TGI's tokens."""
+    secret = "sk-ant-api03-" + "aB3dE5gH7jK9mN1p" * 5
+    pieces = ["It is ", *(secret[start : start + 9] for start in range(0, len(secret), 9)), "."]
+    messages: dict[str, Any] = {
+        "text": lambda piece: {"content": {"text": piece}},
+        "thinking": lambda piece: {"content": {"thinking": piece}},
+        "tool_plan": lambda piece: {"tool_plan": piece},
+        "arguments": lambda piece: {"tool_calls": {"function": {"arguments": piece}}},
+    }
+    if name == "token":
+        data = b"".join(b"data:" + orjson.dumps({"token": {"text": piece}}) + b"\n\n" for piece in pieces)
+    else:
+        kind = "content-delta" if name in {"text", "thinking"} else "tool-plan-delta"
+        events = ({"type": kind, "index": 0, "delta": {"message": messages[name](piece)}} for piece in pieces)
+        data = b"".join(b"event: x\ndata: " + orjson.dumps(event) + b"\n\n" for event in events)
+    clean, _ = split.without_secrets(data, [0], Redactor())
+    assert b"REDACTED" in clean
+    assert b"aB3dE5gH" not in clean
 
 
 NAMES = [

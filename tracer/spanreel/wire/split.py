@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _KEYS = (
     "content", "arguments", "delta", "text", "thinking", "partial_json", "reasoning", "reasoning_content",
-    "refusal", "transcript", "input", "code", "response", "generation", "outputText", "completion",
+    "refusal", "transcript", "input", "code", "response", "generation", "outputText", "completion", "tool_plan",
 )  # fmt: skip
 """Fields whose texts are pieces of a longer one, over all protocols."""
 
