@@ -7,12 +7,17 @@ import os
 
 def start() -> None:
     """Instrument the whole process; never raises and never prints (the program has not even begun)."""
-    if os.environ.get("SPANREEL_DISABLED", "").strip().lower() in ("1", "true", "yes", "on"):
-        return
     try:
+        from spanreel import handshake
+
+        if os.environ.get("SPANREEL_DISABLED", "").strip().lower() in ("1", "true", "yes", "on"):
+            handshake.answer("disabled")
+            return
         import spanreel
 
         spanreel.instrument()
+        handshake.answer("loaded")
+        handshake.note_children()
     except Exception:
         import logging
 

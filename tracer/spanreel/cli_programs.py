@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from spanreel import handshake
 from spanreel.command import Command, UsageError, store_path
 from spanreel.errors import SpanreelError
 
@@ -37,6 +38,7 @@ def _run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"no program {command[0]!r} on the PATH{hint}")
     environment = run_environment(dict(os.environ), store_path(arguments, must_exist=False))
     _check_interpreter(program, environment)
+    handshake.watch(environment, command, program)
     sys.stdout.flush()
     # replaced, not spawned: signals, the terminal and the exit code are the program's own
     os.execve(program, command, environment)  # noqa: S606
@@ -58,7 +60,8 @@ def run_environment(environment: dict[str, str], store: Path) -> dict[str, str]:
 def _check_interpreter(program: str, environment: dict[str, str]) -> None:
     """Refuse a Python that has no spanreel: it would run unrecorded without a word."""
     name = Path(program).name
-    if not name.startswith("python") or Path(program).samefile(sys.executable):
+    ours = Path(os.path.abspath(sys.executable)).parent  # noqa: PTH100 - two environments link to one binary
+    if not name.startswith("python") or Path(os.path.abspath(program)).parent == ours:  # noqa: PTH100
         return
     probe = subprocess.run(  # noqa: S603 - the user's own interpreter, found on the PATH
         [program, "-c", "import spanreel"],
@@ -152,8 +155,9 @@ def _load(name: str, missing: str) -> Any:
 
 RUN = Command(
     summary="run a program so that it is recorded without a change to its code",
-    description="Run CMD with recording on in every Python process it starts (through PYTHONPATH; an\n"
-    "interpreter started with -I, -E or -S is not reached).",
+    description="Run CMD with recording on in every Python process it starts, through PYTHONPATH. The program\n"
+    "takes the place of this one: its streams, signals and exit status are its own. A Python that was not\n"
+    "reached (started with -I, -E or -S, or without spanreel installed) is named on stderr when CMD has ended.",
     configure=_configure_run,
     run=_run,
     examples=("spanreel run -- python app.py", "spanreel run -- uvicorn app:api"),

@@ -54,6 +54,10 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "fold_failed": ("LLM calls whose bytes could not be interpreted", "report it; the bytes are kept"),
     "score_without_trace": ("scores given outside of any trace", "pass trace_id= to spanreel.score"),
+    "hooks_not_loaded": (
+        "Python processes under `spanreel run` that did not load the recorder",
+        "start them without -I, -E and -S, with spanreel installed, or call spanreel.instrument() in them",
+    ),
     "middleware_callable_failed": (
         "requests whose session, user or skip callable raised",
         "fix the callable given to SpanreelMiddleware; the log `spanreel` (debug) has the message",

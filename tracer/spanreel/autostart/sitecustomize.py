@@ -26,8 +26,21 @@ def _start() -> None:
     try:
         from spanreel import _autostart
     except Exception:
-        return  # this interpreter has no spanreel
+        _say_absent()  # this interpreter has no spanreel
+        return
     _autostart.start()
+
+
+def _say_absent() -> None:
+    """Answer `spanreel run` without spanreel; the line is that of `spanreel.handshake.answer`."""
+    try:
+        import os
+
+        handle = os.open(os.environ["SPANREEL_RUN_LOG"], os.O_WRONLY | os.O_APPEND)
+        os.write(handle, f"{os.getpid()}\tabsent\t{sys.executable}\n".encode(errors="replace"))
+        os.close(handle)
+    except Exception:
+        pass
 
 
 try:

@@ -76,7 +76,9 @@ def _begin(job: Any) -> tasks.Running | None:
 def _late(module: Any, patches: Patches) -> None:
     """Begin the span of the job under way; it ends where the worker takes down how the job went."""
     job = module.get_current_job()
-    running = _begin(job) if job is not None else None
+    if job is None:
+        return
+    running = _begin(job)
     if running is None:
         return
     _begun[job.id] = running
