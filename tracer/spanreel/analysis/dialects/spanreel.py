@@ -35,6 +35,7 @@ _DETAILS: Final = (
     ("web_searches", "spanreel.usage.web_searches"),
 )
 """Fields that few calls have -> the attribute that tells them."""
+_DETAIL_NAMES: Final = frozenset(name for _, name in _DETAILS)
 _MAX_COUNT: Final = (1 << 31) - 1
 _MAX_NS: Final = (1 << 63) - 1
 
@@ -114,9 +115,10 @@ def _read_usage(row: Canonical, attributes: dict[str, Any]) -> None:
         get("gen_ai.usage.cache_write.input_tokens", get("gen_ai.usage.cache_creation.input_tokens"))
     )
     row.reasoning_tokens = _count(get("gen_ai.usage.reasoning.output_tokens"))
-    for field, name in _DETAILS:
-        if name in attributes:
-            setattr(row, field, _count(attributes[name]))
+    if not _DETAIL_NAMES.isdisjoint(attributes):
+        for field, name in _DETAILS:
+            if name in attributes:
+                setattr(row, field, _count(attributes[name]))
     row.service_tier = _text(get("openai.response.service_tier") or get("openai.request.service_tier"))
     cost = get("spanreel.cost_usd")
     if isinstance(cost, (int, float)) and not isinstance(cost, bool) and cost == cost:  # noqa: PLR0124 - NaN
@@ -280,6 +282,8 @@ def _text(value: object) -> str | None:
 
 
 def _count(value: object, most: int = _MAX_COUNT) -> int | None:
+    if type(value) is int:
+        return value if 0 <= value <= most else None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return int(value) if 0 <= value <= most else None
