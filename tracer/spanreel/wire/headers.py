@@ -48,6 +48,7 @@ RESPONSE = (
     "fireworks-server-time-to-first-token",
     "fireworks-server-processing-time",
     "x-litellm-call-id",
+    "x-litellm-response-cost",
     "x-compute-type",
     "x-inference-time",
     "x-queue-time",

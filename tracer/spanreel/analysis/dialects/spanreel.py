@@ -6,6 +6,7 @@ read on agents and chains: what they report is a total of what is below them, an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,6 +37,7 @@ _DETAILS: Final = (
 )
 """Fields that few calls have -> the attribute that tells them."""
 _DETAIL_NAMES: Final = frozenset(name for _, name in _DETAILS)
+_LITELLM_COST: Final = "x-litellm-response-cost"
 _MAX_COUNT: Final = (1 << 31) - 1
 _MAX_NS: Final = (1 << 63) - 1
 
@@ -73,6 +75,8 @@ def normalise(raw: RawSpan, lose: Callable[[str], None]) -> Canonical:
         visible = attributes.get("spanreel.first_visible_ns")
     if visible is not None:
         row.first_visible_ms = first_visible_ms(raw.start_ns, visible)
+    if raw.attempts and row.cost_usd is None:
+        _read_gateway_cost(row, raw)
     row.attributes = _attributes_text(raw, row, call)
     _timing(row, raw, first_ns)
     return row
@@ -174,6 +178,23 @@ def _read_call(row: Canonical, call: Call) -> None:
         row.output = _dump(call.output_messages)
     row.error_type = row.error_type or call.error_type
     row.error_message = row.error_message or call.error_message
+
+
+def _read_gateway_cost(row: Canonical, raw: RawSpan) -> None:
+    """What a LiteLLM proxy says that a call cost: a header of its answers (proxy/common_request_processing.py).
+
+    It says 0 where it does not know: for models without a price, and for streams, whose header goes out first.
+    """
+    headers = raw.attempts[-1].meta.get("response_headers")
+    told = headers.get(_LITELLM_COST) if isinstance(headers, dict) else None
+    if told is None:
+        return
+    try:
+        cost = float(told)
+    except (TypeError, ValueError):
+        return
+    if 0 < cost < math.inf:
+        row.cost_usd, row.cost_source = cost, REPORTED
 
 
 def _tier(call: Call) -> str | None:
