@@ -176,6 +176,7 @@ class Recorder:
         if self._rounds % KEEPER_ROUNDS == 1:
             self.start_keeper()
             self.end_idle()
+            self.note_unseen()
 
     def start_keeper(self) -> None:
         """See to it that someone brings the journal into DuckDB, where the rules allow a process of ours."""
@@ -189,6 +190,13 @@ class Recorder:
         recording = sys.modules.get("spanreel.wire.recording")
         if recording is not None:
             recording.end_idle(clock.tick())
+
+    def note_unseen(self) -> None:
+        """Name the libraries in this process whose calls the wire does not see."""
+        if self.settings.instrument != "off" and "spanreel.wire" in sys.modules:
+            from spanreel.wire import unseen
+
+            unseen.note(self.journal.procid, self.loss)
 
     def on_end(self, span: Span, output: bytes, end_ns: int) -> None:
         """Hand an ended span to the SpanProcessors of `configure(span_processors=)`."""
@@ -414,6 +422,7 @@ def _before_exit() -> None:
     if recorder is None:
         return
     with guard("recorder.exit"):
+        recorder.note_unseen()
         recorder.write_losses()
         recorder.start_keeper()
 

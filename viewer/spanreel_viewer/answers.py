@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from spanreel_exporters.duckdb.loss_words import describe
+from spanreel_exporters.duckdb.loss_words import describe, is_note
 from spanreel_viewer import format as words
 from spanreel_viewer import payload, story
 
@@ -86,6 +86,7 @@ def summary(reader: Reader, place: Source) -> dict[str, Any]:
     totals = reader.totals()
     failed = sum(facet.count for facet in facets.statuses if facet.value == "error")
     running = sum(facet.count for facet in facets.states if facet.value == "running")
+    lost = [loss for loss in whole.losses if not is_note(loss.reason)]
     return {
         "traces": whole.traces,
         "running": running,
@@ -98,8 +99,9 @@ def summary(reader: Reader, place: Source) -> dict[str, Any]:
         "llm_calls": whole.llm_calls,
         "cost_usd": whole.cost_usd,
         "unpriced_calls": whole.unpriced_calls,
-        "losses": sum(loss.count for loss in whole.losses),
-        "loss_lines": _losses(whole.losses),
+        "losses": sum(loss.count for loss in lost),
+        "loss_lines": _losses(lost),
+        "unseen": sorted({loss.reason.partition(":")[2] for loss in whole.losses if is_note(loss.reason)}),
         "store": place.name,
         "store_path": place.path,
         "bytes": whole.database_bytes,

@@ -21,7 +21,7 @@ from spanreel.version import __version__
 from spanreel_exporters.duckdb import compaction, retention, schema, stores
 from spanreel_exporters.duckdb.connection import StoreHeldError
 from spanreel_exporters.duckdb.folder import strangers
-from spanreel_exporters.duckdb.loss_words import describe
+from spanreel_exporters.duckdb.loss_words import describe, is_note
 from spanreel_exporters.duckdb.results import LossRow, Summary
 
 Level = Literal["ok", "info", "warn", "error"]
@@ -238,7 +238,8 @@ def _database(store: Path, facts: dict[str, Any]) -> Iterator[Check]:
         "spanreel prune --max-size 4GB, or a larger SPANREEL_MAX_SIZE" if level == "warn" else "",
     )
     yield from _clocks(summary)
-    yield from _losses(summary.losses)
+    yield from _losses([loss for loss in summary.losses if not is_note(loss.reason)])
+    yield from _notes([loss for loss in summary.losses if is_note(loss.reason)])
 
 
 def _held_by(store: Path) -> StoreHeldError | None:
@@ -301,6 +302,17 @@ def _losses(losses: list[LossRow]) -> Iterator[Check]:
         what, advice = describe(reason)
         level: Level = "info" if advice.startswith("nothing") else "warn"
         yield Check("losses", level, f"{count:,} {reason}: {what} (last {_date(last)})", advice)
+
+
+def _notes(notes: list[LossRow]) -> Iterator[Check]:
+    """What the programs use that is not recorded, each by its name with the programs that use it."""
+    named: dict[tuple[str, str], set[str]] = {}
+    for row in notes:
+        kind, _, name = row.reason.partition(":")
+        named.setdefault((kind, name), set()).add(row.service or f"pid {row.pid}")
+    for (kind, name), users in sorted(named.items()):
+        what, advice = describe(kind)
+        yield Check("libraries", "info", f"{name}: {what} (in {', '.join(sorted(users)[:5])})", advice)
 
 
 def _journal(store: Path, facts: dict[str, Any]) -> Iterator[Check]:

@@ -71,6 +71,10 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
         "uploads sent as a stream, whose bytes were not kept",
         "nothing; the call itself is recorded",
     ),
+    "unseen_library": (
+        "a library whose calls the wire does not see",
+        "nothing, unless models are called through it: then decorate those functions, @spanreel.trace.llm",
+    ),
     "orphan_record": (
         "records of spans whose beginning was lost with their program",
         "nothing; one is normal after a kill",
@@ -94,6 +98,13 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
 }
 _INTERNAL: Final = "internal:"
+NOTES: Final = ("unseen_library",)
+"""Reasons that tell of something in a program rather than of something lost; what follows their colon is its name."""
+
+
+def is_note(reason: str) -> bool:
+    """Tell whether a reason is a note about a program, of which nothing was lost."""
+    return reason.partition(":")[0] in NOTES
 
 
 def describe(reason: str) -> tuple[str, str]:
