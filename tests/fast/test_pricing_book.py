@@ -179,6 +179,12 @@ def test_web_searches_cost_by_the_search() -> None:
     assert cost(**row, web_searches=2)[0] == 0.32
 
 
+def test_searches_are_part_of_a_request_that_has_a_price() -> None:
+    """Sonar: $1 a million each way and $12 per thousand requests (docs.perplexity.ai)."""
+    row = {"provider": "perplexity", "request_model": "sonar", "input_tokens": 100, "output_tokens": 100}
+    assert cost(**row, web_searches=3)[0] == cost(**row)[0] == 0.0122
+
+
 def test_audio_is_not_billed_as_text_where_the_book_lacks_its_rate() -> None:
     row = {"provider": "openai", "request_model": "gpt-4o-audio-preview", "input_tokens": 100}
     assert cost(**row)[0] == 0.00025

@@ -102,7 +102,7 @@ def test_a_total_that_holds_says_that_the_part_is_wrong() -> None:
     """As OpenAI has answered: 5,136 in, of which 10,192 cached, 5,337 in all (community.openai.com/t/1330187)."""
     raw = {"input_tokens": 5_136, "output_tokens": 201, "total_tokens": 5_337}
     row = call(input_tokens=5_136, output_tokens=201, cache_read_tokens=10_192)
-    row.usage_mark = by_total(raw, 5_136, 201)
+    row.usage_mark = by_total(raw, row)
     assert row.usage_mark == TOTAL_HOLDS
     reconcile(row)
     assert (row.input_tokens, row.usage_mark) == (5_136, PARTS_EXCEED_INPUT)
@@ -140,8 +140,13 @@ def test_parts_that_exceed_the_whole_are_marked(counts: dict[str, int], mark: st
         ({"total_tokens": 0}, None),
         ({"total_tokens": "30"}, None),
         ({"total_tokens": True}, None),
+        ({"total_tokens": 26}, None),
+        ({"total_tokens": 25}, None),
         ({}, None),
     ],
 )
 def test_what_a_total_tells(raw: dict[str, object], told: str | None) -> None:
-    assert by_total(raw, 10, 20) == told
+    assert (
+        by_total(raw, call(input_tokens=10, output_tokens=20, cache_read_tokens=4, reasoning_tokens=5))
+        == told
+    )

@@ -49,7 +49,10 @@ class Rates:
     units: Units = field(default_factory=Units)
 
     def amount(self, counts: Buckets, searches: int = 0, search_units: int = 0) -> int | None:
-        """What a call costs, in 1e-24 USD; None where a bucket that it used has no price here."""
+        """What a call costs, in 1e-24 USD; None where a bucket that it used has no price here.
+
+        Searches without a price are part of what a request costs, where requests have one (Perplexity's Sonar).
+        """
         given = sum(counts[:7])
         rates = self.steps[0].per_token
         for step in self.steps[1:]:
@@ -63,9 +66,10 @@ class Rates:
                 total += count * rate
         for count, rate in ((searches, self.units.web_search), (search_units, self.units.search_unit)):
             if count:
-                if rate is None:
+                if rate is not None:
+                    total += count * rate
+                elif self.units.request is None:
                     return None
-                total += count * rate
         return total
 
 

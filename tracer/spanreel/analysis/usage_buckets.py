@@ -127,9 +127,17 @@ def reconcile(row: Canonical) -> None:
         row.usage_mark = PARTS_EXCEED_OUTPUT
 
 
-def by_total(raw: Mapping[str, Any], given: int | None, made: int | None) -> str | None:
-    """What a provider's own total says of the counts that were read from its usage object."""
+def by_total(raw: Mapping[str, Any], row: Canonical) -> str | None:
+    """What a provider's own total says of the counts that were read from its usage object.
+
+    Some totals leave out what was cached or reasoned (Perplexity's reasoning); that is no contradiction.
+    """
     total = raw.get("total_tokens", raw.get("totalTokenCount", raw.get("totalTokens")))
     if not isinstance(total, int) or isinstance(total, bool) or total <= 0:
         return None
-    return TOTAL_HOLDS if total == (given or 0) + (made or 0) else TOTAL_DIFFERS
+    whole = (row.input_tokens or 0) + (row.output_tokens or 0)
+    if total == whole:
+        return TOTAL_HOLDS
+    cached = (row.cache_read_tokens or 0) + (row.cache_write_tokens or 0)
+    reasoning = row.reasoning_tokens or 0
+    return None if total in {whole - cached, whole - reasoning, whole - cached - reasoning} else TOTAL_DIFFERS

@@ -166,7 +166,7 @@ def _read_call(row: Canonical, call: Call) -> None:
             if told is not None:
                 setattr(row, field, _count(told))
         if usage.raw:
-            row.usage_mark = by_total(usage.raw, usage.input_tokens, usage.output_tokens)
+            row.usage_mark = by_total(usage.raw, row)
         if usage.cost_usd is not None and row.cost_usd is None:
             row.cost_usd, row.cost_source = usage.cost_usd, REPORTED
     row.service_tier = _tier(call) or row.service_tier
