@@ -502,6 +502,27 @@ def test_another_service_is_left_alone(recording: Recording, server: BedrockServ
     assert spans(recording.store, "llm") == []
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_with_the_hook_on_botocore_alone(
+    recording: Recording, client: Any, server: BedrockServer, stream: bool
+) -> None:
+    """The hook on botocore does its work without the one on urllib3."""
+    wire.uninstall()
+    wire.install(["botocore"])
+    try:
+        with spanreel.span("root"):
+            if stream:
+                list(client.converse_stream(modelId=SONNET, messages=HELLO)["stream"])
+            else:
+                client.converse(modelId=SONNET, messages=HELLO)
+    finally:
+        wire.uninstall()
+        wire.install()
+    llm = only(recording.store)
+    assert (llm.said, llm.raw.status, llm.meta["ending"]) == ("You said: Hello", "ok", "exhausted")
+    assert llm.response == server.bodies[0]
+
+
 def test_install_is_reversible() -> None:
     from botocore.httpsession import URLLib3Session
 

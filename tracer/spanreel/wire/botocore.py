@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from spanreel import clock
 from spanreel.guard import guard
 from spanreel.protocols.table import may_be_ours
-from spanreel.wire import urllib3
+from spanreel.wire import encodings, urllib3
 from spanreel.wire.patching import Switch, Undo, patch, together
 from spanreel.wire.recording import Recording, begin, nested, wanted
 
@@ -34,18 +35,34 @@ def _send(switch: Switch) -> Wrapper:
         recording = _begin(request)
         if recording is None:
             return wrapped(*args, **kwargs)
-        waiting = urllib3.awaited.set(urllib3.Awaited(recording, handed=True))
+        handed = urllib3.Awaited(recording, handed=True)
+        waiting = urllib3.awaited.set(handed)
         token = nested.set(True)
         try:
-            return wrapped(*args, **kwargs)
+            response = wrapped(*args, **kwargs)
         except BaseException as error:
             recording.finish("raised", error)
             raise
         finally:
             nested.reset(token)
             urllib3.awaited.reset(waiting)
+        if handed.take() is not None:
+            _watch(recording, response)
+        return response
 
     return send
+
+
+def _watch(recording: Recording, response: Any) -> None:
+    """Take a response that the hook on urllib3 has not seen: it is not in, or something else sent the request."""
+    with guard("wire.botocore.answered"):
+        content = response._content  # noqa: SLF001 - the property would read it
+        if content is None and hasattr(response.raw, "_raw_read"):
+            urllib3.watch(recording, response.raw)
+            return
+        recording.answered(response.status_code, response.headers, encodings.decode)
+        recording.log.note(content or b"", clock.tick())
+        recording.finish("exhausted" if content is not None else "collected")
 
 
 def _begin(request: Any) -> Recording | None:

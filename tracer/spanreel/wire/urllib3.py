@@ -168,7 +168,9 @@ def watch(recording: Recording, response: Any) -> None:
     with guard("wire.urllib3.answered"):
         read_already = getattr(response, "_body", None)
         streams = hasattr(response, "_raw_read") and hasattr(response, "_handle_chunk")
-        undoes = response.decode_content and getattr(response, "_decoder", None) is not None
+        undoes = (
+            getattr(response, "decode_content", False) and getattr(response, "_decoder", None) is not None
+        )
         decoded = read_already is not None and undoes
         recording.answered(response.status, response.headers, None if decoded else encodings.decode)
         if read_already is not None or not streams:  # preloaded, or HTTP/2
