@@ -187,6 +187,15 @@ def test_files_are_found_from_the_nearest_to_the_farthest(
     assert price(row, at_ns=T0, prices=load(find(store)))[0] == 0
 
 
+def test_the_example_of_the_docs_is_one() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "prices.md").read_text()
+    example = text.partition("```toml\n")[2].partition("```")[0]
+    assert len(parse(example, PATH).entries) == 3
+    row = {"request_model": "gpt-4o", "input_tokens": MILLION // 10, "service_tier": "batch"}
+    found = cost(example, **row)
+    assert found == (0.12765, "user:contract 2026 (2026-11-01), EUR at 1.11, batch x 0.5")
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(PriceFileError, match=r"nowhere\.toml cannot be read: No such file"):
         load([tmp_path / "nowhere.toml"])

@@ -193,11 +193,24 @@ def _print_sources(out: Output, bill: Bill, total: Group) -> None:
         if source.source != "unpriced"
     ]
     if parts:
-        out.dim("prices: " + terminal.one_line("; ".join(parts)))
+        out.dim("prices: " + terminal.one_line("; ".join(parts)) + _age(parts))
     if total.marked_calls:
         out.terminal.line(
             f"{_calls(total.marked_calls)} told token counts that contradict each other (column usage_mark)"
         )
+
+
+def _age(parts: list[str]) -> str:
+    """How old the newest price change in the book is, where the book was asked."""
+    from datetime import UTC, datetime
+
+    from spanreel.analysis.price_book import book_date
+
+    known = book_date()
+    if known is None or not any(part.startswith("book:") for part in parts):
+        return ""
+    days = (datetime.now(tz=UTC).date() - known).days
+    return f"; the book's newest price change is {_plural(days, 'day', 'days')} old"
 
 
 def _print_waste(out: Output, waste: list[Waste], wait: tuple[int, float]) -> None:
