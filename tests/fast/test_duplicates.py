@@ -189,6 +189,42 @@ def test_a_call_that_holds_several_is_none(store: Store) -> None:
     assert store.totals()[0]["input_tokens"] == 30
 
 
+def test_a_stream_whose_span_has_no_id_in_a_trace_of_its_own(store: Store) -> None:
+    """LangChain's callbacks set no context: the client's span is a root, and a stream's has only LangChain's run id."""
+    store.take(of(2, call("r-1", text="It is blue.", tokens=(50, 7)), trace=2, at=(10, 90)))
+    store.take(of(1, call("lc_run--1", text="It is blue.", tokens=(50, 7)), trace=1, scope=OI, at=(0, 100)))
+    store.take(of(3, call("r-3", text="It is red.", tokens=(50, 7)), trace=3, at=(12, 88)))
+    assert duplicates(store) == {"1": None, "2": "1", "3": None}
+
+
+def test_two_spans_of_one_retrieval_and_of_one_tool_call(store: Store) -> None:
+    """LlamaIndex makes `retrieve` and `_retrieve`, MCP's client a second span below the tool's."""
+    query = {"openinference.span.kind": "RETRIEVER", "input.value": "refunds?"}
+    tool = {
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.name": "weather",
+        "gen_ai.tool.call.arguments": '{"city": "Paris"}',
+    }
+    store.take(
+        of(1, query, scope=OI, at=(0, 50)),
+        of(
+            2,
+            {**query, "input.value": '{"query_bundle": {"query_str": "refunds?"}}'},
+            scope=OI,
+            parent=1,
+            at=(5, 45),
+        ),
+        of(3, tool, at=(60, 90)),
+        of(4, {**tool, "mcp.method.name": "tools/call"}, scope="mcp", parent=3, at=(65, 85)),
+        of(5, {**tool, "gen_ai.tool.name": "other"}, scope="mcp", parent=4, at=(70, 80)),
+        of(6, query, scope=OI, at=(100, 150)),
+        of(7, {**query, "input.value": "refunds, first half"}, scope=OI, parent=6, at=(105, 120)),
+        of(8, {**query, "input.value": "refunds, second half"}, scope=OI, parent=6, at=(120, 145)),
+    )
+    found = {name: row["duplicate_of"] for name, row in store.rows().items() if row["duplicate_of"]}
+    assert {name: int(by, 16) for name, by in found.items()} == {"2": 1, "4": 3}
+
+
 def test_totals_of_agents_are_not_counted(store: Store) -> None:
     agent = {**call(None, tokens=(49, 31)), "gen_ai.operation.name": "invoke_agent"}
     store.take(of(1, agent, at=(0, 100)), of(2, call("r-1"), parent=1, at=(10, 90)))
@@ -221,12 +257,12 @@ def forests(draw: st.DrawFn) -> list[dict[str, Any]]:
         tokens = draw(st.sampled_from([(49, 31), (49, 31), (10, 2), (None, None)]))
         attributes = {
             "llm": call(
-                draw(st.sampled_from([None, "r-1", "r-2"])),
+                draw(st.sampled_from([None, "r-1", "r-2", "lc_run--1"])),
                 tokens=tokens,
                 text=draw(st.sampled_from([None, "x"])),
             ),
             "chain": {"gen_ai.operation.name": "invoke_workflow"},
-            "tool": {"gen_ai.operation.name": "execute_tool"},
+            "tool": {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "t"},
         }[kind]
         spans.append({
             "span": number, "attributes": attributes, "trace": trace, "at": (start, end),

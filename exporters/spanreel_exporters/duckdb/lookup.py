@@ -162,19 +162,26 @@ def places(
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The response id of a call, to be looked for in other traces."""
+    """What a call was answered, to be looked for in other traces."""
 
     trace_id: str
     response_id: str
+    """The provider's; empty where it is a framework's own."""
+    request_model: str
+    response_model: str
     start_ns: int
     end_ns: int
     is_root: bool
 
 
 def same_response(con: duckdb.DuckDBPyConnection, asked: Collection[Response]) -> Iterable[Place]:
-    """Calls of other traces with one of these response ids, at the same time; one of the two is a root."""
+    """Calls of other traces at the same time that may be one of these; one of the two is a root.
+
+    By the response id; by the model where one of the two has none, which LangChain's spans of streams have not.
+    """
     params = {
         "trace_ids": [one.trace_id for one in asked], "responses": [one.response_id for one in asked],
+        "requested": [one.request_model for one in asked], "answering": [one.response_model for one in asked],
         "lows": [one.start_ns for one in asked], "highs": [one.end_ns for one in asked],
         "roots": [one.is_root for one in asked], "low": min(one.start_ns for one in asked),
         "high": max(one.end_ns for one in asked),

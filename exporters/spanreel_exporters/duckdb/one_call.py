@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from spanreel.analysis.dialects import foreign, normalise
-from spanreel.analysis.duplicates import CALL_KINDS, Key, Step, Told, settle
+from spanreel.analysis.duplicates import CALL_KINDS, PAIRED_KINDS, Key, Step, Told, is_run, settle
 from spanreel.analysis.record import USAGE_FIELDS, Canonical, RawSpan
 from spanreel_exporters.duckdb import lookup
 
@@ -71,7 +71,7 @@ def _concerned(batch: Batch) -> dict[str, Window]:
     own = {
         raw.trace_id
         for raw, row in zip(batch.spans, batch.canonical, strict=True)
-        if row.kind in CALL_KINDS and raw.trace_id in batch.replaced_traces
+        if row.kind in PAIRED_KINDS and raw.trace_id in batch.replaced_traces
     } - traces
     if own:
         traces |= lookup.foreign_traces(batch.con, own)
@@ -112,7 +112,7 @@ def _stored(batch: Batch, windows: dict[str, Window], here: set[Key]) -> tuple[l
             if place.seq in seen:
                 continue
             seen.add(place.seq)
-            if place.kind in CALL_KINDS:
+            if place.kind in PAIRED_KINDS:
                 _widen(windows, place.trace_id, place.start_ns, place.end_ns)
                 recalled.append(_recalled(batch, place))
             else:
@@ -126,13 +126,19 @@ def _stored(batch: Batch, windows: dict[str, Window], here: set[Key]) -> tuple[l
 def _responses(
     spans: Iterable[tuple[RawSpan, Canonical]], windows: dict[str, Window]
 ) -> list[lookup.Response]:
-    """The response ids of these calls, to look for in other traces."""
+    """What these calls answered, to look for in other traces."""
     return [
         lookup.Response(
-            raw.trace_id, row.response_id, raw.start_ns, raw.end_ns or raw.start_ns, raw.parent_id is None
+            raw.trace_id,
+            "" if is_run(row) else row.response_id,
+            row.request_model or "",
+            row.response_model or "",
+            raw.start_ns,
+            raw.end_ns or raw.start_ns,
+            raw.parent_id is None,
         )
         for raw, row in spans
-        if row.response_id and row.kind in CALL_KINDS and raw.trace_id in windows
+        if row.kind in CALL_KINDS and raw.trace_id in windows and row.response_id
     ]
 
 
@@ -147,7 +153,7 @@ def _ignore(_reason: str) -> None:
 
 def _told(raw: RawSpan, row: Canonical) -> Step:
     key = (raw.trace_id, raw.span_id)
-    if row.kind not in CALL_KINDS:
+    if row.kind not in PAIRED_KINDS:
         return Step(key, raw.parent_id, row.kind, raw.start_ns, raw.end_ns)
     source = WIRE if raw.attempts else (foreign.scope(raw)[0] or "?") if foreign.is_foreign(raw) else OWN
     return Told(key, raw.parent_id, row.kind, raw.start_ns, raw.end_ns, source, row, raw.status == "error")

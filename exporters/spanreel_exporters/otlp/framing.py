@@ -115,7 +115,9 @@ def _sniffed(pieces: _Pieces, problem: Problem) -> Iterator[Decoded]:
         raise OtlpError(0, f"{_ARCHIVES[head[:4]]}, not OTLP; unpack or convert it first")
     elif head[257:262] == b"ustar":
         raise OtlpError(0, "a tar archive, not OTLP; unpack it first")
-    elif _is_framed(head):
+    elif _is_framed(head) and (
+        pieces.fill(4 + int.from_bytes(head[:4], "big")) or not _is_plain(pieces.data)
+    ):
         yield from _framed(pieces, problem)
     else:
         yield from _protobuf(pieces, problem)
@@ -240,15 +242,22 @@ def _fault(data: bytes) -> int:
 # -- protobuf -------------------------------------------------------------------------
 
 
+MAX_FRAME: Final = b"\n"[0] << 24
+"""Bytes; a length that is no less cannot be told from the first byte of a message without a length."""
+
+
+def _is_plain(data: bytes) -> bool:
+    """Whether it is protobuf without 4-byte lengths."""
+    return decode_protobuf.is_message(data) or bool(decode_protobuf.delimited(data))
+
+
 def _is_framed(head: bytes) -> bool:
     """Whether a 4-byte length stands first, and behind it what a message or its compression begins with."""
     if len(head) < 5:
         return False
     size = int.from_bytes(head[:4], "big")
     body = head[4:8]
-    return 0 < size <= MAX_MESSAGE and (
-        body[:1] in {b"\n", b"{", b"["} or body[:2] == GZIP or body[:4] == ZSTD
-    )
+    return 0 < size < MAX_FRAME and (body[:1] in {b"\n", b"{", b"["} or body[:2] == GZIP or body[:4] == ZSTD)
 
 
 def _framed(pieces: _Pieces, problem: Problem) -> Iterator[Decoded]:

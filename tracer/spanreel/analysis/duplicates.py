@@ -11,15 +11,22 @@ nested, and nothing that both tell differs: response id, model, tokens.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
+
+import orjson
 
 from spanreel.analysis.record import USAGE_FIELDS, Canonical
 
 CALL_KINDS: Final = frozenset({"llm", "embedding", "rerank"})
+STEP_KINDS: Final = frozenset({"retrieval", "tool"})
+"""Kinds of which a framework may make two spans, one right below the other (`retrieve` and `_retrieve`)."""
+PAIRED_KINDS: Final = CALL_KINDS | STEP_KINDS
 TRANSPARENT: Final = frozenset({"span", "chain"})
 """Kinds that may stand between two spans of one call."""
+RUN_IDS: Final = ("lc_run-", "run-")
+"""LangChain's ids of its own runs: what its spans have of a stream, whose answer it gives no id."""
 TOLERANCE_NS: Final = 5_000_000
 """How far the inner of two spans of one call may stick out: clocks are read before and after the work."""
 _UNENDED: Final = (1 << 63) - 1
@@ -45,7 +52,7 @@ class Step:
 
 @dataclass(slots=True)
 class Told(Step):
-    """A span that tells of a call of a model."""
+    """A span that tells of something that others may tell of, too: a call of a model, a retrieval, a tool."""
 
     source: str
     """The instrumentation that made it: a scope's name, `wire`, or `spanreel`."""
@@ -112,6 +119,8 @@ def _enclosing(call: Told, places: Mapping[Key, Step]) -> Told | None:
 
 def _of_one_call(outer: Told, inner: Sequence[Told]) -> dict[Key, Key]:
     """Which of the calls right below `outer` are its own call."""
+    if outer.kind in STEP_KINDS:
+        return {inner[0].key: outer.key} if len(inner) == 1 and _same_step(outer, inner[0]) else {}
     near = [call for call in inner if not _differ(outer, call)]
     counted = [call for call in near if _counts(call.row)]
     if not _counts(outer.row):
@@ -138,6 +147,22 @@ def _of_one_call(outer: Told, inner: Sequence[Told]) -> dict[Key, Key]:
     return {call.key: outer.key for call in found}
 
 
+def _same_step(one: Told, other: Told) -> bool:
+    """Whether two tool calls have one name and no different arguments, two retrievals one query."""
+    first, second = one.row, other.row
+    if one.kind == "tool" and _plain(first.tool_name) != _plain(second.tool_name):
+        return False
+    if len(first.documents) != len(second.documents) and first.documents and second.documents:
+        return False
+    asked, too = _plain(first.input), _plain(second.input)
+    return not asked or not too or asked in too or too in asked
+
+
+def _plain(value: str | None) -> str:
+    """A text without what JSON puts around it."""
+    return "".join(char for char in (value or "") if char.isalnum()).lower()
+
+
 def _is_sum(row: Canonical, parts: Sequence[Told]) -> bool:
     return all(
         _near(getattr(row, name) or 0, sum(getattr(call.row, name) or 0 for call in parts))
@@ -160,14 +185,51 @@ def _side_by_side(ordered: Sequence[Told], into: dict[Key, Key]) -> None:
 
 
 def _across(ordered: Sequence[Told], into: dict[Key, Key]) -> None:
-    """Calls of two traces, one of them a root, with one response id."""
-    groups: dict[tuple[str, str], list[Told]] = defaultdict(list)
-    for call in ordered:
-        if call.key not in into and call.row.response_id:
-            groups[call.row.response_id, call.kind].append(call)
+    """Calls of two traces, one of them a root, with one response id; or one answer, where one has none."""
+    left = [call for call in ordered if call.key not in into and call.kind in CALL_KINDS]
+    _pair_groups(left, lambda call: call.row.response_id, into)
+    left = [call for call in left if call.key not in into]
+    if any(is_run(call.row) for call in left):
+        _pair_groups(left, _said, into)
+
+
+def _pair_groups(calls: Sequence[Told], sign: Callable[[Told], object], into: dict[Key, Key]) -> None:
+    groups: dict[tuple[object, str], list[Told]] = defaultdict(list)
+    for call in calls:
+        told = sign(call)
+        if told:
+            groups[told, call.kind].append(call)
     for group in groups.values():
         if len({call.key[0] for call in group}) > 1 and len({call.source for call in group}) > 1:
             _pair(group, into, by_id=True)
+
+
+def _said(call: Told) -> object:
+    """Text and exact usage of an answer: what two spans of one call share where one of them has no id of it."""
+    row = call.row
+    if call.kind != "llm" or not _counts(row) or row.output is None:
+        return None
+    text = _plain("".join(str(part.get("content") or part.get("name") or "") for part in _parts(row.output)))
+    return (text, row.input_tokens, row.output_tokens) if text else None
+
+
+def _parts(output: str) -> list[dict[str, Any]]:
+    try:
+        told = orjson.loads(output)
+    except ValueError:
+        return []
+    return [
+        part
+        for message in (told if isinstance(told, list) else ())
+        if isinstance(message, dict) and isinstance(message.get("parts"), list)
+        for part in message["parts"]
+        if isinstance(part, dict)
+    ]
+
+
+def is_run(row: Canonical) -> bool:
+    """Whether the response id is a framework's own, which no other span of the call has."""
+    return (row.response_id or "").startswith(RUN_IDS)
 
 
 def _pair(group: Sequence[Told], into: dict[Key, Key], *, by_id: bool) -> None:
@@ -199,7 +261,10 @@ def _may_pair(one: Told, other: Told, *, by_id: bool) -> bool:
     if one.source == other.source or not _encloses(one, other) or _differ(one, other):
         return False
     if by_id:
-        return one.key[0] != other.key[0] and (one.parent is None or other.parent is None)
+        known = _ids_agree(one.row, other.row) or is_run(one.row) or is_run(other.row)
+        return known and one.key[0] != other.key[0] and (one.parent is None or other.parent is None)
+    if one.kind in STEP_KINDS:
+        return _same_step(one, other) and one.failed == other.failed
     if _ids_agree(one.row, other.row):
         return True
     agree = not (_counts(one.row) and _counts(other.row)) or _tokens_agree(one.row, other.row)
@@ -225,12 +290,9 @@ def _preferred(one: Told, other: Told) -> tuple[Told, Told]:
     return (one, other) if one.key < other.key else (other, one)
 
 
-def _richness(row: Canonical) -> tuple[int, int]:
-    content = sum(value is not None for value in (row.input, row.output))
-    return content, sum(
-        value is not None
-        for value in (row.input_tokens, row.output_tokens, row.response_model, row.finish_reason, row.ttft_ms)
-    )
+def _richness(row: Canonical) -> int:
+    """How much of its content a span holds."""
+    return sum(value is not None for value in (row.input, row.output))
 
 
 # -- what two spans tell ------------------------------------------------------------------
@@ -337,6 +399,8 @@ def _gain(call: Told, others: Sequence[Told]) -> None:
             row.cost_usd, row.cost_source = told.cost_usd, told.cost_source
         if call.failed and row.error_type is None:
             row.error_type, row.error_message = told.error_type, row.error_message or told.error_message
+        if row.request_model == row.response_model == told.response_model and told.request_model:
+            row.request_model = told.request_model  # the outer one only knew which model had answered
         dated = told.response_model
         if (
             dated

@@ -79,12 +79,19 @@ def normalise(raw: RawSpan, lose: Callable[[str], None]) -> Canonical:
     ))  # fmt: skip
     row.session_id = row.session_id or words(get.get("gen_ai.conversation.id"))
     read_usage(row, get)
+    _first_chunk(row, raw, get)
+    _CONTENTS.get(row.kind, _conversation)(row, raw, get)
+    return row
+
+
+def _first_chunk(row: Canonical, raw: RawSpan, get: Attributes) -> None:
+    """Time to the first chunk in seconds; of a call that did not stream it would be its whole duration."""
+    if get.get("gen_ai.request.stream") is False:
+        return
     foreign.first_token(row, raw, seconds=first(
         get, "gen_ai.response.time_to_first_chunk", "gen_ai.response.time_to_first_token", "gen_ai.server.time_to_first_token",
         "gen_ai.client.operation.time_to_first_chunk", "gen_ai.client.time_to_first_chunk",
     ))  # fmt: skip
-    _CONTENTS.get(row.kind, _conversation)(row, raw, get)
-    return row
 
 
 def _with_details(raw: RawSpan) -> Attributes:
@@ -143,9 +150,9 @@ def read_usage(row: Canonical, get: Attributes) -> None:
     )  # fmt: skip
     for name, key in _MEDIA.items():
         setattr(row, name, count(get.get(key)))
-    foreign.reported_cost(
-        row, first(get, "gen_ai.usage.cost", "gen_ai.usage.total_cost", "gen_ai.cost.total_cost")
-    )
+    cost = first(get, "gen_ai.usage.cost", "gen_ai.usage.total_cost", "gen_ai.cost.total_cost")
+    if cost not in (0, "0", "0.0"):  # what OpenLIT writes where its price list cannot be had
+        foreign.reported_cost(row, cost)
 
 
 def _first_reason(value: object) -> object:

@@ -102,15 +102,46 @@ def _model(row: Canonical, raw: RawSpan, asked: Mapping[str, Any], answered: Map
         or words(context.get("ls_model_name"))
         or model
     )
+    told = {**_langchain(answered), **answered}
     row.response_model = words(first(get, "llm.response.model_name", "llm.output_model_name"))
     if row.response_model is None:
-        row.response_model = words(first(answered, "model", "model_version", "modelVersion"))
+        row.response_model = words(first(told, "model", "model_version", "modelVersion", "model_name"))
     if row.response_model is None and raw.status != "error":
         row.response_model = model
-    row.response_id = words(first(get, "llm.response.id")) or words(
-        first(answered, "id", "response_id", "responseId")
+    row.response_id = words(get.get("llm.response.id")) or words(
+        first(told, "id", "response_id", "responseId")
     )
-    row.service_tier = words(answered.get("service_tier"))
+    row.service_tier = words(told.get("service_tier"))
+    row.provider = row.provider or _maker(raw.name)
+
+
+def _langchain(answered: Mapping[str, Any]) -> dict[str, Any]:
+    """What the provider said, out of LangChain's `LLMResult`: `llm_output`, and what its one message holds."""
+    row = next(iter(sequence(answered.get("generations"))), None)
+    generation = mapping(next(iter(row), None) if isinstance(row, list) else row)
+    message = mapping(mapping(generation.get("message")).get("kwargs"))
+    return {
+        "id": message.get("id"),
+        **mapping(generation.get("generation_info")),
+        **mapping(message.get("response_metadata")),
+        **mapping(answered.get("llm_output")),
+    }
+
+
+_MAKERS: Final = (
+    ("azureopenai", "azure.ai.openai"), ("openai", "openai"), ("anthropic", "anthropic"), ("claude", "anthropic"),
+    ("mistral", "mistral_ai"), ("googlegenai", "gcp.gemini"), ("gemini", "gcp.gemini"), ("vertex", "gcp.vertex_ai"),
+    ("ollama", "ollama"), ("groq", "groq"), ("cohere", "cohere"), ("bedrock", "aws.bedrock"), ("together", "together"),
+    ("fireworks", "fireworks"), ("huggingface", "hugging_face"), ("deepseek", "deepseek"), ("xai", "x_ai"),
+    ("voyage", "voyage"), ("jina", "jina"), ("nvidia", "nvidia"), ("watsonx", "ibm.watsonx.ai"),
+)  # fmt: skip
+"""Beginnings of the names of frameworks' classes, which their spans are called after -> the provider."""
+
+
+def _maker(name: str) -> str | None:
+    """The provider of a class such as `OpenAIEmbedding` or `ChatMistralAI`; None where the name says nothing."""
+    low = name.lower().removeprefix("chat").removeprefix("async")
+    return next((provider for head, provider in _MAKERS if low.startswith(head)), None)
 
 
 def _usage(row: Canonical, get: Attributes) -> None:
