@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 import coverage_table
+import pytest
 from coverage_rows import MATRIX
 
 SUPPORT = Path(coverage_table.__file__).parent
@@ -108,6 +109,16 @@ def test_the_page_does_not_depend_on_the_order_of_rows() -> None:
     shuffled = list(rows)
     random.Random(1).shuffle(shuffled)
     assert coverage_table.table(shuffled) == page
+
+
+def test_every_named_system_is_on_the_page() -> None:
+    page = MATRIX.parents[1] / "docs" / "coverage.md"
+    if not page.exists():
+        pytest.skip("docs/coverage.md is not written yet: make test matrix")
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith(coverage_table.HEAD)
+    assert coverage_table.systems(text) == sorted(coverage_table.systems(text), key=coverage_table._words)
+    assert coverage_table.without_a_line(text) == []
 
 
 def test_every_environment_of_its_own_says_what_it_needs() -> None:

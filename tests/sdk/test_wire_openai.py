@@ -21,7 +21,10 @@ import spanreel
 from spanreel import wire
 from spanreel.protocols.call import Usage
 
-pytestmark = pytest.mark.sdk
+pytestmark = [
+    pytest.mark.sdk,
+    pytest.mark.covers("OpenAI chat, responses, embeddings", package="openai"),
+]
 
 HELLO: list[Any] = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hello"}]
 TOOLS: list[Any] = [
@@ -55,6 +58,7 @@ def ask(client: openai.OpenAI, model: str = "gpt-4o-mini", **options: Any) -> An
 
 
 def test_a_plain_chat(recording: Recording, client: openai.OpenAI, server: OpenAIServer) -> None:
+    """Chat: messages, model, parameters, usage field by field (cache and reasoning inclusive), finish reason."""
     answer = ask(
         client, temperature=0.25, max_completion_tokens=50, seed=7, stop=["END"], reasoning_effort="low"
     )
@@ -110,6 +114,7 @@ def test_a_plain_chat(recording: Recording, client: openai.OpenAI, server: OpenA
 def test_a_streamed_chat_with_usage(
     recording: Recording, client: openai.OpenAI, server: OpenAIServer
 ) -> None:
+    """Streamed chat: the text folded from the chunks, usage, first token."""
     stream = ask(client, stream=True, stream_options={"include_usage": True})
     chunks = list(stream)
     said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
@@ -136,6 +141,7 @@ def test_a_streamed_chat_with_usage(
 
 
 def test_a_stream_without_usage_has_none(recording: Recording, client: openai.OpenAI) -> None:
+    """A stream without usage has unknown tokens, not 0."""
     list(ask(client, stream=True))
     assert only(recording.store).call.usage is None
 
@@ -150,6 +156,7 @@ def test_first_token_and_chunks_of_a_slow_stream(recording: Recording, client: o
 
 
 def test_tools_over_several_turns(recording: Recording, client: openai.OpenAI) -> None:
+    """Tool calls over several turns, each call and its answer by id."""
     messages = list(HELLO)
     first = ask(client, messages=messages, tools=TOOLS).choices[0].message
     messages.append(first)
@@ -173,6 +180,7 @@ def test_tools_over_several_turns(recording: Recording, client: openai.OpenAI) -
 
 
 def test_streamed_parallel_tool_calls(recording: Recording, client: openai.OpenAI) -> None:
+    """Parallel tool calls put together from a stream."""
     list(ask(client, tools=TOOLS, stream=True))
     call = only(recording.store).call
     assert [part["arguments"] for part in call.output_messages[0]["parts"]] == [
@@ -201,6 +209,7 @@ class City(BaseModel):
 
 
 def test_structured_output(recording: Recording, client: openai.OpenAI) -> None:
+    """Structured output parsed by the SDK."""
     answer = client.chat.completions.parse
     with spanreel.span("root"):
         parsed = answer(model="gpt-4o-mini", messages=HELLO, response_format=City)
@@ -218,6 +227,7 @@ def test_the_stream_helper_of_the_sdk(recording: Recording, client: openai.OpenA
 
 
 def test_embeddings(recording: Recording, client: openai.OpenAI) -> None:
+    """Embeddings: input, dimensions, tokens."""
     with spanreel.span("root"):
         client.embeddings.create(model="text-embedding-3-small", input=["a", "b"])
         client.embeddings.create(model="text-embedding-3-small", input="c", encoding_format="float")
@@ -248,6 +258,7 @@ def test_legacy_completions(recording: Recording, client: openai.OpenAI) -> None
 def test_the_responses_api(
     recording: Recording, client: openai.OpenAI, server: OpenAIServer, stream: bool
 ) -> None:
+    """Responses, plain and streamed: items, reasoning, usage field by field."""
     with spanreel.span("root"):
         answer: Any = client.responses.create(
             model="gpt-5-mini",
@@ -299,6 +310,7 @@ def test_the_responses_api(
 
 
 def test_tools_of_the_responses_api(recording: Recording, client: openai.OpenAI) -> None:
+    """Tool calls of the responses API."""
     tool: Any = {"type": "function", "name": "lookup", "parameters": {"type": "object"}, "strict": False}
     with spanreel.span("root"):
         list(client.responses.create(model="gpt-5-mini", input="Hello", tools=[tool], stream=True))
@@ -314,6 +326,7 @@ def test_tools_of_the_responses_api(recording: Recording, client: openai.OpenAI)
 
 
 def test_a_rate_limit_that_is_retried(recording: Recording, client: openai.OpenAI) -> None:
+    """A 429 that the SDK retries: two attempts, one logical call."""
     answer = ask(client, model="limited")
     assert answer.choices[0].message.content == "You said: Hello"
     failed, answered = spans(recording.store, "llm")
@@ -365,6 +378,7 @@ def test_errors(
     status: str,
     stream: bool,
 ) -> None:
+    """401, 400, 429 and 500 with the provider's error."""
     with pytest.raises(error) as raised:
         ask(client.with_options(max_retries=0), model=model, stream=stream)
     assert raised.value.__cause__ is None
@@ -392,6 +406,7 @@ def test_a_connection_that_is_refused(recording: Recording) -> None:
 
 
 def test_a_timeout(recording: Recording, client: openai.OpenAI) -> None:
+    """A timeout, as the SDK raises it."""
     with pytest.raises(openai.APITimeoutError):
         ask(client.with_options(max_retries=0, timeout=0.05), model="hang")
     assert only(recording.store).raw.error_type == "httpx2.ReadTimeout"
@@ -415,6 +430,8 @@ def test_raw_and_streaming_responses(
 
 
 def test_results_are_those_of_the_bare_client(recording: Recording, client: openai.OpenAI) -> None:
+    """What the SDK returns is the same with and without us."""
+
     def results() -> list[Any]:
         with spanreel.span("root"):
             plain = client.chat.completions.create(model="gpt-4o-mini", messages=HELLO)

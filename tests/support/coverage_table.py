@@ -23,6 +23,35 @@ the others are those of `make matrix`.
 """
 
 
+NAMED = {
+    "httpx": r"^httpx ", "httpx2": r"^httpx2 ", "requests": r"requests \d", "urllib3": r"urllib3 \d", "aiohttp": r"aiohttp \d",
+    "OpenAI chat": r"openai.*chat", "OpenAI responses": r"openai.*responses", "OpenAI embeddings": r"openai.*embeddings",
+    "Anthropic messages": r"^anthropic messages", "Gemini": r"^gemini", "Vertex AI": r"vertex", "Mistral": r"mistralai \d",
+    "Groq": r"groq \d", "Cohere": r"cohere \d", "Ollama": r"ollama \d", "TGI generate": r"tgi.*generate", "Bedrock": r"boto3 \d",
+    "vLLM": r"vllm", "Together": r"together \d", "Fireworks": r"fireworks-ai \d", "DeepSeek": r"deepseek", "xAI": r"xai",
+    "OpenRouter": r"openrouter", "Azure OpenAI": r"azure", "LM Studio": r"lm studio", "TGI /v1": r"tgi.*/v1",
+    "huggingface_hub": r"huggingface_hub \d", "LiteLLM": r"litellm \d",
+    "Chroma": r"chromadb \d", "Qdrant": r"qdrant-client \d", "Weaviate": r"weaviate-client \d", "Pinecone": r"pinecone \d",
+    "pgvector": r"pgvector.*psycopg \d", "FAISS": r"faiss", "LanceDB": r"lancedb \d", "rank_bm25": r"rank-bm25 \d",
+    "MCP": r"\bmcp \d", "sentence-transformers": r"sentence-transformers \d", "llama-cpp-python": r"llama-cpp-python \d",
+    "transformers": r"\| transformers \d|, transformers \d", "LangChain": r"langchain", "LangGraph": r"langgraph",
+    "LlamaIndex": r"llama-index", "Haystack": r"haystack-ai \d", "CrewAI": r"crewai \d", "OpenAI Agents SDK": r"openai-agents \d",
+    "pydantic-ai": r"pydantic-ai", "SpanreelMiddleware (ASGI)": r"^spanreelmiddleware \(asgi\).*uvicorn",
+    "SpanreelMiddleware (WSGI)": r"^spanreelmiddleware \(wsgi\)", "Celery": r"celery \d", "RQ": r"\brq \d", "spanreel run": r"^spanreel run",
+}  # fmt: skip
+"""The libraries, providers and servers that spanreel names as its own, and what their line on the page matches."""
+
+
+def without_a_line(page: str) -> list[str]:
+    """The named systems that a page has no line for."""
+    lines = [line.removeprefix("| ") for line in page.splitlines()[HEAD.count("\n") :]]
+    return [
+        name
+        for name, told in NAMED.items()
+        if not any(re.search(told, line, re.IGNORECASE) for line in lines)
+    ]
+
+
 def read(folder: Path) -> list[dict[str, str]]:
     """The rows of all runs below `folder`."""
     found = []
@@ -69,4 +98,7 @@ def _words(text: str) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(table(read(Path(sys.argv[1]))))
+    found = table(read(Path(sys.argv[1])))
+    sys.stdout.write(found)
+    if missing := without_a_line(found):
+        print(f"no test has run: {', '.join(missing)}", file=sys.stderr)
