@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from journal_fixture import MS, T0, Writer, end, ids, line, start
 
@@ -484,6 +484,7 @@ def picture(store: Path, *, ingested: bool) -> dict[str, list[tuple[Any, ...]]]:
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(script=events)
+@example(script=[(0, 1, 2, "start", 0), (0, 1, 3, "start", 0), (0, 1, 3, "end", 0)])
 def test_tail_file_and_every_cut_between_show_the_same(
     script: list[tuple[int, int, int, str, int]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -5,9 +5,9 @@ WITH picked AS (
   SELECT
     *,
     -- a true root first, then a local root (its parent belongs to another tracer; or it is an attempt that was
-    -- tried again), then an orphan; oldest wins
+    -- tried again), then an orphan; oldest wins (of one age, by id, so that the order of ingest does not show)
     (CASE WHEN parent_id IS NULL AND duplicate_of IS NULL THEN 0 WHEN parent_id IS NULL OR foreign_parent THEN 1 ELSE 2 END,
-     start_ns, seq) AS root_order,
+     start_ns, span_id) AS root_order,
     status = 'error' AND duplicate_of IS NULL AS failed
   FROM memory.main.span_now
   WHERE seq >= from_seq AND trace_id IN (SELECT trace_id FROM temp.main.touched)
@@ -31,7 +31,7 @@ folded AS (
     arg_min(user_id, root_order) FILTER (user_id IS NOT NULL) AS user_id,
     list(DISTINCT coalesce(response_model, request_model)) FILTER (coalesce(response_model, request_model) IS NOT NULL) AS models,
     list(DISTINCT kind) AS kinds, arg_min(tags, root_order) FILTER (tags IS NOT NULL) AS tags,
-    arg_max(struct_pack(span_id := span_id, error_type := error_type, error_message := error_message), (start_ns, seq))
+    arg_max(struct_pack(span_id := span_id, error_type := error_type, error_message := error_message), (start_ns, span_id))
       FILTER (failed) AS worst
   FROM picked GROUP BY trace_id
 )
