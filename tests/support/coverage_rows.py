@@ -24,6 +24,8 @@ import pytest
 FOLDER = "SPANREEL_COVERAGE_ROWS"
 ENVIRONMENT = "SPANREEL_COVERAGE_ENV"
 MATRIX = Path(__file__).resolve().parent.parent / "matrix"
+NODE_MODULES = MATRIX.parent.parent / ".matrix" / "node" / "node_modules"
+"""Where tests/matrix/javascript installs what it needs from npm."""
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -72,10 +74,18 @@ def rows(item: pytest.Item) -> Iterator[dict[str, str]]:
             yield {
                 "system": mark.args[0],
                 "package": package,
-                "version": metadata.version(package),
+                "version": version(package),
                 "asserted": asserted(item),
                 "environment": os.environ.get(ENVIRONMENT, "main"),
             }
+
+
+def version(package: str) -> str:
+    """The installed version of a distribution; of `npm:NAME` the one that the environment's test put in its place."""
+    if not package.startswith("npm:"):
+        return metadata.version(package)
+    manifest = NODE_MODULES / package.removeprefix("npm:") / "package.json"
+    return str(json.loads(manifest.read_text(encoding="utf-8"))["version"])
 
 
 def asserted(item: pytest.Item) -> str:

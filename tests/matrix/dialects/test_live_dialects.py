@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,50 +11,25 @@ from typing import Any
 import pytest
 from anthropic_server import USAGE as CLAUDE_USAGE
 from anthropic_server import AnthropicServer
-from loopback import Asked, Loopback, Reply
 from openai_server import OpenAIServer
+from otlp_live import exported
 from wire_rows import documents, rows, tokens
-
-from spanreel.config import Settings
-from spanreel_exporters.otlp.importing import import_files
 
 PROGRAMS = Path(__file__).parent / "programs.py"
 Run = Callable[..., Path]
 
 
-class Collector(Loopback):
-    """Takes what is exported over OTLP, as a collector does."""
-
-    def reply(self, asked: Asked) -> Reply:
-        return Reply(b"", content_type="application/x-protobuf")
-
-
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Run]:
     """Runs one of the programs and imports what it exported: the store."""
-    openai, claude, collector = OpenAIServer(), AnthropicServer(), Collector()
+    openai = OpenAIServer()
+    with AnthropicServer() as claude:
 
-    def ran(*program: str) -> Path:
-        told = {
-            "MODEL_URL": openai.url, "CLAUDE_URL": claude.url,
-            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{collector.url}/v1/traces", "SPANREEL_DISABLED": "1",
-            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf", "HOME": str(tmp_path),
-        }  # fmt: skip
-        subprocess.run(
-            [sys.executable, str(PROGRAMS), *program], env={**os.environ, **told}, cwd=tmp_path, check=True, timeout=90,
-            capture_output=True,
-        )  # fmt: skip
-        files = []
-        for number, asked in enumerate(asked for asked in collector.requests if asked.path == "/v1/traces"):
-            packed = asked.headers.get("content-encoding") == "gzip"
-            files.append(tmp_path / f"{number}.pb{'.gz' if packed else ''}")
-            files[-1].write_bytes(asked.raw)
-        assert files, "nothing was exported"
-        outcome = import_files(tmp_path / "store", [str(file) for file in files], Settings())
-        assert outcome.troubles == []
-        return tmp_path / "store"
+        def ran(*program: str) -> Path:
+            command = [sys.executable, str(PROGRAMS), *program]
+            places = {"MODEL_URL": openai.url, "CLAUDE_URL": claude.url}
+            return exported(command, tmp_path, tmp_path / "store", home=tmp_path, **places)
 
-    with claude, collector:
         yield ran
     openai.close()
 
