@@ -15,6 +15,7 @@ import urllib3
 from openai_server import OpenAIServer
 from proxy_server import ProxyServer
 from recording import Recording
+from requests.adapters import HTTPAdapter
 from wire_journal import only, spans
 
 import spanreel
@@ -313,7 +314,7 @@ def test_requests_left_early_refused_and_retried(recording: Recording, server: O
     with spanreel.span("root"), requests.Session() as session:
         session.mount(
             "http://",
-            requests.adapters.HTTPAdapter(
+            HTTPAdapter(
                 max_retries=urllib3.Retry(2, status_forcelist=[429], allowed_methods=None, backoff_factor=0)
             ),
         )

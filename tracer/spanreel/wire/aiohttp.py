@@ -90,7 +90,8 @@ def _begin(
 
 def _body(module: ModuleType, session: Any, kwargs: dict[str, Any]) -> bytes | None:
     """Return the request's bytes. A value given as `json` is put into the payload that aiohttp would make of it."""
-    data, value = kwargs.get("data"), kwargs.get("json")
+    data: Any = kwargs.get("data")
+    value = kwargs.get("json")
     if value is not None and data is None:
         in_bytes = getattr(session, "_json_serialize_bytes", None)
         try:
@@ -101,7 +102,7 @@ def _body(module: ModuleType, session: Any, kwargs: dict[str, Any]) -> bytes | N
         except Exception:  # aiohttp raises the same, where the program expects it
             return None
         kwargs["data"], kwargs["json"] = data, None
-    if isinstance(data, module.payload.BytesPayload):
+    if data is not None and isinstance(data, module.payload.BytesPayload):
         data = data._value  # noqa: SLF001 - its `decode` would take a copy as text
     if data is None or isinstance(data, dict | module.FormData):
         return None
