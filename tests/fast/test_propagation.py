@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from recording import Recording, spans
 
 import spanreel
@@ -149,6 +152,67 @@ def test_both_sides_of_a_fork_leave_the_traced_function_and_it_ends_once(recordi
         os._exit(0)
     os.waitpid(pid, 0)
     assert recording.one("forking").ends == 1
+
+
+RECEIVER = """
+import json, sys
+import spanreel
+with spanreel.propagation.extract(json.loads(sys.argv[1])):
+    spanreel.trace(name="received")(lambda: None)()
+spanreel.trace(name="after")(lambda: None)()
+"""
+
+
+def test_two_processes_with_the_context_passed_by_hand(recording: Recording, tmp_path: Path) -> None:
+    headers: dict[str, str] = {}
+    spanreel.propagation.inject(headers)
+    assert headers == {}
+    with spanreel.span("sender") as sender:
+        spanreel.propagation.inject(headers)
+    assert headers["traceparent"] == f"00-{sender.trace_id}-{sender.span_id}-01"
+    for store in (recording.store, tmp_path / "another"):
+        environment = {**os.environ, "SPANREEL_STORE": str(store), "SPANREEL_KEEPER": "off"}
+        subprocess.run([sys.executable, "-c", RECEIVER, json.dumps(headers)], env=environment, check=True)
+    received = recording.one("received")
+    assert (received.trace, received.parent, received.flags) == (sender.trace_id, sender.span_id, "")
+    assert recording.one("after").parent == ""
+    elsewhere = next(span for span in spans(tmp_path / "another") if span.name == "received")
+    assert (elsewhere.trace, elsewhere.parent, elsewhere.flags) == (sender.trace_id, sender.span_id, "f")
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["traceparent", "Traceparent", "TRACESTATE", "tracestate", "other"]),
+        st.one_of(
+            st.text(max_size=60),
+            st.binary(max_size=60),
+            st.none(),
+            st.integers(),
+            st.from_regex(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", fullmatch=True),
+        ),
+        max_size=4,
+    )
+)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_arrives_is_a_parent_or_none(recording: Recording, carrier: dict[str, object]) -> None:
+    before = spanreel.current_trace_id()
+    with spanreel.propagation.extract(carrier):
+        found = spanreel.current_trace_id()
+        assert len(found) == 32
+    assert spanreel.current_trace_id() == before
+    onward: dict[str, str] = {"tracestate": str(carrier.get("tracestate", ""))}
+    spanreel.propagation.inject(onward)
+
+
+def test_members_of_other_systems_stay(recording: Recording) -> None:
+    carrier = {"tracestate": "a=1, b=2,spanreel=old," + ",".join(f"c{n}=1" for n in range(40))}
+    with spanreel.span("sender") as sender:
+        spanreel.propagation.inject(carrier)
+    members = carrier["tracestate"].split(",")
+    assert members[0].startswith(f"spanreel={sender.span_id}-")
+    assert members[1:3] == ["a=1", "b=2"]
+    assert len(members) == 32  # W3C's limit
+    assert sum(member.startswith("spanreel=") for member in members) == 1
 
 
 PREFORK = """
