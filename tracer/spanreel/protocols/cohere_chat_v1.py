@@ -36,7 +36,11 @@ class CohereChatV1:
 
     def carries_output(self, event: Mapping[str, Any]) -> bool:
         """Look for text or calls of tools."""
-        return text(event.get("event_type")) in {"text-generation", "tool-calls-chunk", "tool-calls-generation"}
+        return text(event.get("event_type")) in {
+            "text-generation",
+            "tool-calls-chunk",
+            "tool-calls-generation",
+        }
 
     def carries_text(self, event: Mapping[str, Any]) -> bool:
         """Look for text."""
