@@ -134,9 +134,16 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _csv_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        yield from _csv_lines(path, text)
+    except csv.Error as error:
+        raise ExportError(f"{path} is no CSV: {error}") from error
+
+
+def _csv_lines(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     head = text.partition("\n")[0]
     delimiter = max(",;\t", key=head.count)
-    lines = csv.reader(io.StringIO(text), delimiter=delimiter)
+    lines = csv.reader(io.StringIO(text, newline=None), delimiter=delimiter)
     header = [_name(cell) for cell in next(lines, [])]
     known = {*MODEL, *DAY, *COST, *(name for names in COUNTS.values() for name in names)}
     if not known.intersection(header):
