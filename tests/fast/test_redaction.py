@@ -320,3 +320,26 @@ def test_no_family_hides_among_joined_words(name: str, filler: str) -> None:
         kept = Redactor().text(text)
         assert SECRETS[name] not in kept
         assert kept.startswith(filler * 9)
+
+
+def test_every_secret_name_ends_with_what_is_looked_for_in_streams() -> None:
+    from spanreel.bodies import _find_stems
+    from spanreel.field_names import ENDINGS, NAMES
+
+    for name in (*ENDINGS, *NAMES):
+        assert any(end >= len(name) - 1 for _, _, end in _find_stems(name.encode())), name
+
+
+@pytest.mark.parametrize(
+    "name", ["password", "API-Key", "x_api_key", "set-cookie", "Client Secrets", "idToken"]
+)
+@pytest.mark.parametrize(
+    "frame", ['data: {{"{}": "hunter2-{}"}}', 'data: {{"a": "{{\\"{}\\": \\"hunter2-{}\\"}}"}}']
+)
+def test_secret_names_in_a_stream(name: str, frame: str) -> None:
+    data = "\n\n".join(
+        [frame.format("tokens", 1), frame.format(name, 2), frame.format("keyboard", 3)]
+    ).encode()
+    cleaned, _ = Redactor().sse_bytes(data)
+    assert b"hunter2-2" not in cleaned
+    assert b"hunter2-1" in cleaned and b"hunter2-3" in cleaned

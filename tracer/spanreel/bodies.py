@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 import orjson
+from ahocorasick_rs import BytesAhoCorasick, MatchKind
 
 from spanreel import credentials
 from spanreel.field_names import REDACTED, TRUTHS
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 
 _FIELD = re.compile(rb'"([^"\\]{2,80})"\s*:\s*(?:"((?:[^"\\]|\\.)*)(?:"|\\?$)|([^\s,}\]"{\[]+))', re.DOTALL)
 _NAME = re.compile(rb'"([^"\\]{2,80}+)\\*+"\s*+:')
+_find_stems = BytesAhoCorasick(
+    [b"keyid", b"key", b"secret", b"token", b"authorization", b"string", b"credential", b"phrase", b"word", b"wd",
+     b"auth", b"cookie", b"jwt", b"code"],
+    matchkind=MatchKind.LeftmostFirst,
+).find_matches_as_indexes  # fmt: skip
+"""What every secret name of ours ends with (tested), lower case: 50 kB are searched in 30 us, by `_NAME` in 230."""
+_NAME_ENDS = re.compile(rb's?[^A-Za-z0-9"\\]*+(?=\\*+"\s*+:)', re.IGNORECASE)
 _INNER = re.compile(rb'(\\+")([^"\\]{2,80})\1\s*:\s*\1((?:(?!\1)[^"])*)', re.DOTALL)
 """A field of JSON that is a string itself."""
 _ESCAPED = re.compile(rb"\\(?:/|u00)")
@@ -53,12 +61,23 @@ def clean_lines(redactor: Redactor, data: bytes, offsets: Sequence[int]) -> tupl
     changes: list[Change] = []
     if redactor.defaults and credentials.suspicious(data):
         changes += credentials.edits(data)
-    if redactor.per_string or any(redactor.hides(_decoded(name)) for name in set(_NAME.findall(data))):
+    if redactor.per_string or _has_secret_name(redactor, data):
         changes += _lines(redactor, data)
     if not changes:
         return data, list(offsets)
     new, moves = credentials.apply(data, changes)
     return new, credentials.moved(offsets, moves)
+
+
+def _has_secret_name(redactor: Redactor, data: bytes) -> bool:
+    """Whether some field, also of JSON that is a string itself, has a name whose value is to be hidden."""
+    if redactor.names:
+        return any(redactor.hides(_decoded(name)) for name in set(_NAME.findall(data)))
+    for _, start, end in _find_stems(data.lower()):
+        rest = _NAME_ENDS.match(data, end)
+        if rest is not None and redactor.hides(_decoded(data[data.rfind(b'"', 0, start) + 1 : rest.end()])):
+            return True
+    return False
 
 
 def _lines(redactor: Redactor, data: bytes) -> list[Change]:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from ahocorasick_rs import BytesAhoCorasick, MatchKind
 
 from spanreel import credentials
 
@@ -20,7 +21,10 @@ _KEYS = (
 )  # fmt: skip
 """Fields whose texts are pieces of a longer one, over all protocols."""
 
-_PIECE = re.compile(rb'"(%s)":\s*"((?:[^"\\]|\\.)*)"' % "|".join(_KEYS).encode())
+_find_keys = BytesAhoCorasick(
+    [b'"%s":' % key.encode() for key in _KEYS], matchkind=MatchKind.LeftmostFirst
+).find_matches_as_indexes
+_PIECE = re.compile(rb'\s*+"([^"\\]*+(?:\\.[^"\\]*+)*+)"')
 _MARKS = ("index", "output_index", "content_index", "summary_index", "item_id", "contentBlockIndex")
 """Fields that tell pieces of different texts apart."""
 _DEPTH = 60
@@ -62,9 +66,12 @@ def without_secrets(data: bytes, offsets: Sequence[int], redactor: Redactor) -> 
 
 def _suspicious(data: bytes, redactor: Redactor) -> bool:
     """Look at the joined pieces of each field; exact unless the texts of several choices are interleaved."""
-    joined: dict[bytes, list[bytes]] = {}
-    for key, piece in _PIECE.findall(data):
-        joined.setdefault(key, []).append(piece)
+    joined: dict[int, list[bytes]] = {}
+    text_at = _PIECE.match
+    for key, _, end in _find_keys(data):
+        piece = text_at(data, end)
+        if piece is not None:
+            joined.setdefault(key, []).append(piece[1])
     for pieces in joined.values():
         try:
             if redactor.split_secret(orjson.loads(b'"' + b"".join(pieces) + b'"')):
