@@ -50,7 +50,7 @@ def test_the_total_is_the_sum_of_spans(reader: DuckReader) -> None:
             "SELECT sum(cost_usd), sum(input_tokens), sum(output_tokens) FROM spans"
         ).fetchall()[0]
     assert total.cost_usd == TOTAL == exact
-    assert (float(total.cost_usd), total.input_tokens, total.output_tokens) == (
+    assert (float(total.cost_usd or 0), total.input_tokens, total.output_tokens) == (
         pytest.approx(plain[0], rel=1e-12),
         *plain[1:],
     )

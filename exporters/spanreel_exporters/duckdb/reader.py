@@ -440,10 +440,24 @@ class DuckReader:
             "status": status, "state": state, "model": model, "kind": kind, "name": name, "session": session,
             "user": user, "service": service, "errors": errors, "since_ns": since_ns, "until_ns": until_ns,
         })[0]  # fmt: skip
-        *counts, shares, longest, measured = row
-        times = [value / 1e6 for value in (*shares, longest)] if shares else [None] * 4
-        names = [column.name for column in fields(TraceTotals)]
-        return TraceTotals(**dict(zip(names, (*counts, *times, measured), strict=True)))
+        (
+            traces,
+            with_errors,
+            failed,
+            running,
+            calls,
+            given,
+            made,
+            cost,
+            unpriced,
+            shares,
+            longest,
+            measured,
+        ) = row
+        p50, p95, p99, most = (value / 1e6 for value in (*shares, longest)) if shares else (None,) * 4
+        return TraceTotals(
+            traces, with_errors, failed, running, calls, given, made, cost, unpriced, p50, p95, p99, most, measured
+        )  # fmt: skip
 
     @contextmanager
     def bill(self, filters: Filters = NO_FILTERS, estimate: Estimate | None = None) -> Iterator[Bill]:
