@@ -331,3 +331,42 @@ def test_our_own_wire_span_below_a_framework(store: Store) -> None:
     assert store.totals()[0]["input_tokens"] == 50
     found = spanreel.sql("SELECT input, output FROM spans WHERE parent_id IS NOT NULL", store=store.path)
     assert "Hi" in str(found[0]["input"])
+
+
+@pytest.mark.parametrize("order", ["together", "wire first", "native first"])
+def test_a_clients_own_span_in_another_trace_than_our_call_on_the_wire(store: Store, order: str) -> None:
+    """Beside a provider of the user's, the Anthropic SDK's span is a root; our wire span is below our function's."""
+    trace, root, inner = ids(1)[0], ids(1)[1], ids(2)[1]
+    answer = (
+        '{"id":"msg_1","model":"claude-sonnet-5","role":"assistant","content":[{"type":"text","text":"Ho"}],'
+        '"stop_reason":"end_turn","usage":{"input_tokens":49,"output_tokens":31}}'
+    )
+    native = call("msg_1", model="claude-sonnet-5", more={"gen_ai.request.model": "claude-sonnet-5"})
+    spans = {"native": [of(3, native, trace=2, scope=SDK, at=(8, 92))]}
+
+    def take(*which: str) -> None:
+        writer = Writer(store.path, f"7{len(which)}{len(which[0])}-0badb007-00000001")
+        if "wire" in which:
+            writer.start(trace, root, at=T0)
+            writer.start(trace, inner, root, kind="llm", name="chat claude", at=T0 + 10_000_000,
+                         attributes={"spanreel.protocol": "anthropic.messages"})  # fmt: skip
+            writer.attempt(
+                trace, inner, 0, {"protocol": "anthropic.messages", "status": 200},
+                '{"model":"claude-sonnet-5","messages":[{"role":"user","content":"Hi"}]}', answer,
+            )  # fmt: skip
+            writer.end(trace, inner, at=T0 + 90_000_000)
+            writer.end(trace, root, at=T0 + 95_000_000)
+        for name in which:
+            for span in spans.get(name, ()):
+                write(writer, **span)
+        writer.die()
+        catch_up(store.path)
+
+    if order == "together":
+        take("wire", "native")
+    else:
+        first = order.removesuffix(" first")
+        take(first)
+        take("native" if first == "wire" else "wire")
+    assert duplicates(store) == {"2": None, "3": "2"}
+    assert [(t["llm_calls"], t["input_tokens"]) for t in store.totals()] == [(1, 49), (0, None)]

@@ -145,6 +145,11 @@ def foreign_traces(con: duckdb.DuckDBPyConnection, traces: set[str]) -> set[str]
     return {row[0] for row in con.execute(sql("foreign_traces"), _range(seen)).fetchall()} if seen else set()
 
 
+def foreign_roots(con: duckdb.DuckDBPyConnection, low: int, high: int) -> bool:
+    """Whether the file has calls that other instrumentations tell of as roots of traces, in these ns."""
+    return one(con, sql("foreign_roots"), {"low": low, "high": high}) is not None
+
+
 def places(
     con: duckdb.DuckDBPyConnection, windows: Mapping[str, tuple[int, int]], *, most: int
 ) -> Iterable[Place]:

@@ -75,11 +75,45 @@ def _concerned(batch: Batch) -> dict[str, Window]:
     } - traces
     if own:
         traces |= lookup.foreign_traces(batch.con, own)
+    traces |= _answered_elsewhere(batch, traces)
     windows: dict[str, Window] = {}
     for raw in batch.spans:
         if raw.trace_id in traces:
             _widen(windows, raw.trace_id, raw.start_ns, raw.end_ns)
     return windows
+
+
+def _answered_elsewhere(batch: Batch, traces: set[str]) -> set[str]:
+    """Traces of ours whose calls a foreign span in another trace may tell of: in this batch, or in the file.
+
+    A client's own span is a root where our span is not OpenTelemetry's current one, so it shares an answer with
+    the call on the wire but no trace.
+    """
+    own = [
+        (raw, row)
+        for raw, row in zip(batch.spans, batch.canonical, strict=True)
+        if row.kind in CALL_KINDS and raw.trace_id not in traces and not foreign.is_foreign(raw)
+    ]
+    if not own:
+        return set()
+    told = [
+        row
+        for raw, row in zip(batch.spans, batch.canonical, strict=True)
+        if row.kind in CALL_KINDS and foreign.is_foreign(raw)
+    ]
+    answers = {row.response_id for row in told if row.response_id}
+    runs = any(is_run(row) for row in told)
+    found = {raw.trace_id for raw, row in own if row.response_id and (runs or row.response_id in answers)}
+    asked = {
+        raw.trace_id: (raw.start_ns, raw.end_ns or raw.start_ns)
+        for raw, row in own
+        if row.response_id and raw.trace_id not in found
+    }
+    if asked and lookup.foreign_roots(
+        batch.con, min(low for low, _ in asked.values()), max(high for _, high in asked.values())
+    ):
+        found |= asked.keys()
+    return found
 
 
 def _widen(windows: dict[str, Window], trace: str, start: int, end: int | None) -> None:
