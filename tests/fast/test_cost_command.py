@@ -256,6 +256,19 @@ def test_an_export_of_the_provider_is_held_against_the_recordings(run: Run, tmp_
     assert [line["state"] for line in found["lines"]] == ["same", "differs"]
 
 
+def test_losses_that_may_have_taken_calls_are_said(run: Run, tmp_path: Path) -> None:
+    store = tmp_path / "lossy"
+    program = Program(store)
+    for reason, count in (("journal_unwritable", 3), ("capture_truncated", 9)):
+        program.writer.line(
+            "loss",
+            1,
+            {"reason": reason, "count": count, "first_ns": 1, "last_ns": 1, "pid": 1, "service": ""},
+        )
+    _, _, err = run(where=store)
+    assert "calls may be missing from these sums: journal_unwritable 3 (spanreel doctor" in err
+
+
 def test_help_names_every_question(run: Run) -> None:
     code, shown, _ = run("--help")
     assert code == 0

@@ -18,6 +18,7 @@ from spanreel_exporters.duckdb.bill import ALIASES, DIMENSIONS, Filters
 if TYPE_CHECKING:
     from spanreel.analysis.pricing import Prices
     from spanreel_exporters.duckdb.bill import Bill
+    from spanreel_exporters.duckdb.reader import DuckReader
     from spanreel_exporters.duckdb.repricing import Estimate, Swap
 
 _FILTERS = (
@@ -30,6 +31,11 @@ _FILTERS = (
     ("service", "S", "only calls of this service"),
     ("environment", "E", "only calls of this environment"),
 )
+_HIDING = frozenset({
+    "fold_failed", "garbage_attempt", "garbage_record", "journal_unwritable", "normalise_failed", "orphan_record",
+    "store_vanished", "torn_record", "unknown_record",
+})  # fmt: skip
+"""Losses that may have taken a call, or its usage, with them."""
 _STATISTICS = ("mean", "p50", "p95", "p99", "max")
 
 
@@ -158,10 +164,20 @@ def _run(arguments: argparse.Namespace) -> int:
         with reader.bill(filters, estimate) as bill:
             out = output.Output(terminal.Terminal(), arguments.json, arguments.csv, arguments.limit)
             code = _answer(arguments, bill, _Asked(by, estimate, prices, exported), out)
-        notices = [*reader.notices, *([prices.trouble] if prices.trouble else [])]
+        notices = [*reader.notices, *([prices.trouble] if prices.trouble else []), *_lost(reader)]
     for notice in notices:
         sys.stderr.write(f"note: {terminal.one_line(notice)}\n")
     return code
+
+
+def _lost(reader: DuckReader) -> list[str]:
+    """What was lost of calls, in words: sums cannot hold it."""
+    counts: dict[str, int] = {}
+    for loss in reader.losses():
+        if loss.reason in _HIDING:
+            counts[loss.reason] = counts.get(loss.reason, 0) + loss.count
+    told = ", ".join(f"{reason} {count:,}" for reason, count in sorted(counts.items()))
+    return [f"calls may be missing from these sums: {told} (spanreel doctor says more)"] if told else []
 
 
 @dataclass(frozen=True, slots=True)
