@@ -160,11 +160,11 @@ def _decorate(function: Any, options: Options) -> Any:
     return Traced(function, options)
 
 
-_QUEUES = {"celery.signals": "celery", "rq.job": "rq"}
+_QUEUES = {"celery.signals": "celery", "rq.job": "rq", "mcp": "mcp"}
 
 
 def _watch_queues() -> None:
-    """Be there when a queue's library is imported: its workers do a task before anything here is called."""
+    """Be there when a queue's library, or MCP, is imported: a task, or a request, comes before anything here is called."""
     while _QUEUES:
         module, library = _QUEUES.popitem()
         with guard("trace.queues"):

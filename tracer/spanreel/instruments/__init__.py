@@ -62,6 +62,23 @@ HOOKS: tuple[Hook, ...] = (
     Hook("lancedb", "spanreel.instruments.lancedb", (0, 15), (1,), ("lancedb.query",)),
     Hook("celery", "spanreel.instruments.celery", (5, 2), (6,), ("celery.signals",)),
     Hook("rq", "spanreel.instruments.rq", (2,), (4,), ("rq.job",)),
+    Hook(
+        "mcp",
+        "spanreel.instruments.mcp",
+        (1, 10),
+        (3,),
+        (  # of 2, then of 1
+            "mcp.shared.jsonrpc_dispatcher",
+            "mcp.shared.direct_dispatcher",
+            "mcp.server.runner",
+            "mcp.client.session",
+            "mcp.client.streamable_http",
+            "mcp.client.stdio",
+            "mcp.shared.session",
+            "mcp.server.lowlevel.server",
+        ),
+        distribution="mcp",
+    ),
     Hook("rank_bm25", "spanreel.instruments.bm25", (0, 2), (0, 3), distribution="rank-bm25"),
 )
 

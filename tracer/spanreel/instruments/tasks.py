@@ -146,3 +146,8 @@ def celery_imported(_module: Any) -> None:
 def rq_imported(_module: Any) -> None:
     """RQ was imported by a program that decorates functions."""
     install_early("rq")
+
+
+def mcp_imported(_module: Any) -> None:
+    """MCP was imported by a program that decorates functions: a server's tools are called from outside."""
+    install_early("mcp")
