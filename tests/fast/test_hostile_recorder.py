@@ -198,7 +198,9 @@ def test_a_journal_serves_the_recorder_of_the_settings_in_force(recording: Recor
     counts: list[int] = []
     for _ in range(100):  # the journal's own thread may be in the middle of writing the second
         recorder.journal.attend()
-        counts = [orjson.loads(cells[2])["count"] for cells in records(recording.store) if cells[0] == b"loss"]
+        counts = [
+            orjson.loads(cells[2])["count"] for cells in records(recording.store) if cells[0] == b"loss"
+        ]
         if len(counts) == 2:
             break
         time.sleep(0.02)
