@@ -78,6 +78,8 @@ def usage(raw: object) -> Usage | None:
 
 _CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache_read_input_tokens")
 """DeepSeek; Moonshot and Together; Mistral; LiteLLM's proxy."""
+_SEARCHING = frozenset({"num_search_queries", "server_tool_use", "server_side_tool_usage_details"})
+_COSTING = frozenset({"cost", "cost_in_usd_ticks"})
 TICKS_PER_USD = 10_000_000_000
 """xAI reports what a request was billed in ticks (docs.x.ai, "Cost Tracking")."""
 
@@ -97,6 +99,8 @@ def _apart(counts: Mapping[str, Any], inputs: int | None, outputs: int, reasonin
 
 def _searches(counts: Mapping[str, Any]) -> int | None:
     """Return the searches billed by the request: Perplexity's, OpenRouter's, xAI's on the web and on X."""
+    if counts.keys().isdisjoint(_SEARCHING):
+        return None
     found = _first(counts, "num_search_queries")
     if found is None:
         found = _first(mapping(counts.get("server_tool_use")), "web_search_requests")
@@ -113,6 +117,8 @@ def _cost(counts: Mapping[str, Any]) -> float | None:
     OpenRouter reports a number, Perplexity an object, xAI ticks. With a key of one's own, OpenRouter's number
     is its fee alone, and what the provider behind it bills stands beside it.
     """
+    if counts.keys().isdisjoint(_COSTING):
+        return None
     ticks = integer(counts.get("cost_in_usd_ticks"))
     if ticks is not None:
         return ticks / TICKS_PER_USD
