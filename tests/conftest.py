@@ -17,9 +17,11 @@ for _name in ("SPANREEL_STORE", "SPANREEL_DISABLED", "SPANREEL_CAPTURE", "SPANRE
 from recording import Recording  # noqa: E402 - after the environment is clean
 
 from spanreel.guard import guard  # noqa: E402
+from spanreel.instruments import frameworks  # noqa: E402
 from spanreel.wire import unseen  # noqa: E402
 
 unseen.LIBRARIES = ()  # what other tests have imported is no loss of this one
+frameworks.watched = ()
 
 
 @pytest.fixture(autouse=True)

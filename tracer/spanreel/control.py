@@ -54,11 +54,14 @@ def instrument(*names: str, exclude: Sequence[str] = ()) -> list[Any]:
     """Record LLM, retrieval and tool calls of the whole process, inside a trace or not.
 
     `names` are the libraries to watch (all that are known by default), `exclude` those to leave alone.
-    Returns what became of each: wrapped, waiting for its import, out of range, failed, or unknown.
+    Frameworks (LangChain, LlamaIndex, ...) are told of by instrumentors that extras bring, `spanreel[langchain]`.
+    Returns what became of each: wrapped, waiting for its import, not installed, in use by the program itself,
+    out of range, failed, or unknown.
     """
     with guard("instrument"):
         from spanreel import hooks
 
+        names, exclude = _underscored(names), _underscored(exclude)
         recorders.widen("all")
         recorders.active()
         wanted = {name for room in _rooms() for name in names or room.libraries if name not in exclude}
@@ -79,10 +82,16 @@ def uninstrument() -> None:
         recorders.widen("off")
 
 
+def _underscored(names: Sequence[str]) -> tuple[str, ...]:
+    """Names as the tables have them: `pydantic-ai` is `pydantic_ai`."""
+    return tuple(name.replace("-", "_") for name in names)
+
+
 def _rooms() -> tuple[Hooks, ...]:
     from spanreel import instruments, wire
+    from spanreel.instruments import frameworks
 
-    return wire.hooks, instruments.hooks
+    return wire.hooks, instruments.hooks, frameworks.hooks
 
 
 def flush(timeout: float = 5) -> bool:

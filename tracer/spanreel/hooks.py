@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
     from types import ModuleType
 
-State = Literal["wrapped", "not imported", "out of range", "failed", "unknown"]
+State = Literal["wrapped", "not imported", "not installed", "in use", "out of range", "failed", "unknown"]
 
 
 class Hook(NamedTuple):

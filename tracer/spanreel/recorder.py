@@ -192,11 +192,13 @@ class Recorder:
             recording.end_idle(clock.tick())
 
     def note_unseen(self) -> None:
-        """Name the libraries in this process whose calls the wire does not see."""
+        """Name what this process uses and is not recorded: libraries past the wire, steps of frameworks."""
         if self.settings.instrument != "off" and "spanreel.wire" in sys.modules:
+            from spanreel.instruments import frameworks
             from spanreel.wire import unseen
 
             unseen.note(self.journal.procid, self.loss)
+            frameworks.note(self.journal.procid, self.loss)
 
     def on_end(self, span: Span, output: bytes, end_ns: int) -> None:
         """Hand an ended span to the SpanProcessors of `configure(span_processors=)`."""

@@ -21,7 +21,7 @@ from spanreel.version import __version__
 from spanreel_exporters.duckdb import compaction, retention, schema, stores
 from spanreel_exporters.duckdb.connection import StoreHeldError
 from spanreel_exporters.duckdb.folder import strangers
-from spanreel_exporters.duckdb.loss_words import describe, is_note
+from spanreel_exporters.duckdb.loss_words import describe, describe_note, is_note
 from spanreel_exporters.duckdb.results import LossRow, Summary
 
 Level = Literal["ok", "info", "warn", "error"]
@@ -306,12 +306,10 @@ def _losses(losses: list[LossRow]) -> Iterator[Check]:
 
 def _notes(notes: list[LossRow]) -> Iterator[Check]:
     """What the programs use that is not recorded, each by its name with the programs that use it."""
-    named: dict[tuple[str, str], set[str]] = {}
+    named: dict[tuple[str, str, str], set[str]] = {}
     for row in notes:
-        kind, _, name = row.reason.partition(":")
-        named.setdefault((kind, name), set()).add(row.service or f"pid {row.pid}")
-    for (kind, name), users in sorted(named.items()):
-        what, advice = describe(kind)
+        named.setdefault(describe_note(row.reason), set()).add(row.service or f"pid {row.pid}")
+    for (name, what, advice), users in sorted(named.items()):
         yield Check("libraries", "info", f"{name}: {what} (in {', '.join(sorted(users)[:5])})", advice)
 
 

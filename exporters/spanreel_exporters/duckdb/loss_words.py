@@ -75,6 +75,10 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
         "a library whose calls the wire does not see",
         "nothing, unless models are called through it: then decorate those functions, @spanreel.trace.llm",
     ),
+    "unrecorded_framework": (
+        "a framework whose steps are not recorded, only its calls on the wire",
+        "nothing, unless you miss its steps: call spanreel.instrument(), or start it with spanreel run",
+    ),
     "orphan_record": (
         "records of spans whose beginning was lost with their program",
         "nothing; one is normal after a kill",
@@ -98,13 +102,22 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
 }
 _INTERNAL: Final = "internal:"
-NOTES: Final = ("unseen_library",)
+NOTES: Final = ("unseen_library", "unrecorded_framework")
 """Reasons that tell of something in a program rather than of something lost; what follows their colon is its name."""
 
 
 def is_note(reason: str) -> bool:
     """Tell whether a reason is a note about a program, of which nothing was lost."""
     return reason.partition(":")[0] in NOTES
+
+
+def describe_note(reason: str) -> tuple[str, str, str]:
+    """Return (name, what is not recorded of it, what to do) for a note; a framework's has its own remedy in brackets."""
+    kind, _, name = reason.partition(":")
+    what, advice = describe(kind)
+    if kind == "unrecorded_framework" and name.endswith(")"):
+        name, _, advice = name[:-1].partition(" (")
+    return name, what, advice
 
 
 def describe(reason: str) -> tuple[str, str]:
