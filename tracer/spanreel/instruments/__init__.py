@@ -79,6 +79,17 @@ HOOKS: tuple[Hook, ...] = (
         ),
         distribution="mcp",
     ),
+    Hook(
+        "sentence_transformers",
+        "spanreel.instruments.sentence_transformers",
+        (3,),
+        (7,),
+        distribution="sentence-transformers",
+    ),
+    Hook(
+        "transformers", "spanreel.instruments.transformers", (4, 40), (6,), ("transformers.pipelines.base",)
+    ),
+    Hook("llama_cpp", "spanreel.instruments.llama_cpp", (0, 2), (0, 4), distribution="llama-cpp-python"),
     Hook("rank_bm25", "spanreel.instruments.bm25", (0, 2), (0, 3), distribution="rank-bm25"),
 )
 
