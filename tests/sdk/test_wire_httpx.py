@@ -18,7 +18,7 @@ from wire_journal import only, spans
 
 import spanreel
 from spanreel import wire
-from spanreel.wire.recording import nested
+from spanreel.wire.nesting import inside
 
 pytestmark = pytest.mark.sdk
 
@@ -227,13 +227,13 @@ def test_a_send_inside_a_send_is_recorded_once(
     inner = httpx.Client()
 
     def forward(request: Any) -> Any:
-        assert nested.get()
+        assert inside()
         answer = inner.post(f"{server.url}/chat/completions", content=request.content)
         return library.Response(answer.status_code, content=answer.content)
 
     with spanreel.span("root"), library.Client(transport=library.MockTransport(forward)) as client:
         client.post("http://gateway/v1/chat/completions", json=CHAT)
-    assert not nested.get()
+    assert not inside()
     assert only(recording.store).raw.attributes["server.address"] == "gateway"
     inner.close()
 

@@ -16,7 +16,7 @@ import orjson
 from spanreel.documents import MOST, Document
 from spanreel.instruments.patching import Patches, named, parameters
 from spanreel.instruments.retrieval import Found, Query, dimensions, document, observe, observe_async, split
-from spanreel.wire.recording import nested
+from spanreel.wire.nesting import Nested
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -99,19 +99,19 @@ def _read_json(content: bytes) -> Found:
 
 def _alone(wrapped: Any, args: Any, kwargs: Any) -> Any:
     """Call with the wire told that this exchange is recorded: rerank and embed have paths that it knows."""
-    token = nested.set(True)
+    mark = Nested()
     try:
         return wrapped(*args, **kwargs)
     finally:
-        nested.reset(token)
+        mark.leave()
 
 
 async def _awaited_alone(wrapped: Any, args: Any, kwargs: Any) -> Any:
-    token = nested.set(True)
+    mark = Nested()
     try:
         return await wrapped(*args, **kwargs)
     finally:
-        nested.reset(token)
+        mark.leave()
 
 
 def _source(instance: Any) -> str | None:

@@ -36,11 +36,10 @@ def find(data: bytes, content_type: str = "", path: str = "") -> Framing | None:
     """Return the framing of a response body; None for one that is no stream."""
     if event_stream.looks_like(data):
         return FRAMES
-    if sse.looks_like(data):
+    kind = content_type.partition(";")[0].strip().lower()
+    if sse.looks_like(data) or (not data and kind == sse.CONTENT_TYPE):
         return SSE
-    if content_type.partition(";")[0].strip().lower() in json_lines.CONTENT_TYPES or json_lines.looks_like(
-        data
-    ):
+    if kind in json_lines.CONTENT_TYPES or json_lines.looks_like(data):
         return LINES
     if path.endswith(json_array.METHODS) and json_array.looks_like(data):
         return ARRAY

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 METHODS = (":streamGenerateContent", ":streamRawPredict", ":streamQuery")
 """Ends of the paths that answer with such an array. An array from elsewhere is a value, not a stream."""
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[{}\[\]]', re.DOTALL)
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[{}\[\]]', re.DOTALL)
 """A string, also one that was cut, or a bracket."""
 
 

@@ -57,16 +57,33 @@ def present(pairs: Mapping[str, Any]) -> dict[str, Any]:
 def parse(data: bytes | str) -> Any:
     """Return the JSON value in `data`, or None where there is none.
 
-    What orjson refuses and others send (lone surrogates, NaN, broken UTF-8) is read by the slow road,
-    and comes out as a value that orjson can write again.
+    What orjson refuses and others send and read (lone surrogates, NaN, broken UTF-8, a byte order mark, 1e400) is
+    read by the slow road, and comes out as a value that orjson can write again; a number without bounds is None.
     """
     try:
         return orjson.loads(data)
     except ValueError:
         pass
+    if isinstance(data, bytes):
+        if data[:_LOOK].lstrip(_LEADING)[:1] not in _STARTS:  # an image is not copied as text to find out
+            return None
+        data = data.decode("utf-8-sig", "replace")
     try:
-        loose = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
-        value = json.loads(loose, parse_constant=lambda _: None)
+        value = json.loads(data, parse_constant=lambda _: None, parse_float=_finite, parse_int=_short)
         return orjson.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
+
+
+_LOOK = 256
+_LEADING = b"\xef\xbb\xbf \t\r\n"
+_STARTS = tuple(bytes([start]) for start in b'{["-0123456789tfnNI')
+_MOST_DIGITS = 300
+
+
+def _finite(digits: str) -> float | None:
+    return number(float(digits))
+
+
+def _short(digits: str) -> int | None:
+    return int(digits) if len(digits) <= _MOST_DIGITS else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+CONTENT_TYPE = "text/event-stream"
 DONE = b"[DONE]"
 """The data of the event that ends a stream of the OpenAI family."""
 

@@ -11,8 +11,9 @@ from spanreel import clock
 from spanreel.guard import guard
 from spanreel.protocols.table import may_be_ours
 from spanreel.wire import encodings
+from spanreel.wire.nesting import Nested
 from spanreel.wire.patching import Switch, Undo, patch, together
-from spanreel.wire.recording import Recording, begin, nested, wanted
+from spanreel.wire.recording import Recording, begin, wanted
 from spanreel.wire.urllib3 import address_of, content, path_of
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def _hook(module: ModuleType, switch: Switch) -> Wrapper:
         recording = _begin(module, session, args, kwargs)
         if recording is None:
             return await wrapped(*args, **kwargs)
-        token = nested.set(True)
+        mark = Nested()
         try:
             response = await wrapped(*args, **kwargs)
         except module.ClientResponseError as error:
@@ -43,7 +44,7 @@ def _hook(module: ModuleType, switch: Switch) -> Wrapper:
             recording.finish("raised", error)
             raise
         finally:
-            nested.reset(token)
+            mark.leave()
         _watch(recording, session, response, kwargs.get("auto_decompress"))
         return response
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
-
-import orjson
+from typing import TYPE_CHECKING
 
 from spanreel.protocols import framing
+from spanreel.wire.shrinking import salvaged, smaller, smaller_events
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,15 +16,16 @@ if TYPE_CHECKING:
     from spanreel.protocols.framing import Framing
 
 HOLD = 32 << 20
-"""Bytes of one body held while it passes; beyond it only the last `TAIL` bytes are."""
+"""Bytes of one body held while it passes; beyond it only the last `HOLD_LAST` bytes are."""
+HOLD_LAST = 4 << 20
+"""The last event of a stream may be long: the whole answer once more, with an image in it."""
 TAIL = 64 << 10
+"""Bytes that are kept of the end of a stream whose middle is left out."""
 KEEP_FACTOR = 4
 """A recorded body may have this many times the bytes of a captured cell (4 MiB by default): a cut in the
 middle would break its JSON, so that it is kept whole longer and then shrunk value by value."""
-LONG_TEXT = 4_096
-LONG_ARRAY = 256
-FIRST_WHOLE = 64 << 10
-"""The first long value of a body is left whole up to this many bytes: it tells the dimension of embeddings."""
+LAST_EVENTS = 3
+"""How many of the last events of a stream are kept whatever their length."""
 
 
 class ChunkLog:
@@ -52,7 +52,7 @@ class ChunkLog:
             return
         self._tail.append(chunk)
         self._tail_size += len(chunk)
-        while self._tail_size - len(self._tail[0]) >= TAIL:
+        while self._tail_size - len(self._tail[0]) >= HOLD_LAST:
             gone = len(self._tail.popleft())
             self._tail_size -= gone
             self.cut += gone
@@ -90,70 +90,37 @@ def bounded(data: bytes, tail: bytes, limit: int, framed: Framing | None = None)
     """
     if len(data) <= limit and not tail:
         return data, len(data)
-    if framed is framing.SSE:
-        return _bounded_stream(data, tail, limit)
-    if framed is not None and not tail:
-        kept, untouched = _bounded_events(framed, data, limit)
-        if untouched or framed is framing.LINES:
+    if framed is not None:
+        kept, untouched = _bounded_stream(framed, data, tail, limit)
+        if kept:
             return kept, untouched
-    if not tail:
-        try:
-            shrunk = orjson.dumps(shrink(orjson.loads(data)))
-        except (ValueError, TypeError, RecursionError):
-            shrunk = data
-        if len(shrunk) <= limit:
-            return shrunk, 0
-    return data[:limit], limit
+    found = salvaged(data, tail) if tail else smaller(data, limit)
+    return (found, 0) if found is not None else (data[:limit], limit)
 
 
-def _bounded_stream(data: bytes, tail: bytes, limit: int) -> tuple[bytes, int]:
-    """First and last events of a stream, a comment between them; the last ones hold the usage."""
-    if not tail:
-        data, tail = data[:-TAIL], data[-TAIL:]
-    head_end = max(data.rfind(b"\n\n", 0, limit) + 2, data.rfind(b"\r\n\r\n", 0, limit) + 4)
-    head = data[:head_end] if head_end > len(b"\r\n\r\n") else b""
-    rest = tail[tail.find(b"\n\n") + 2 :] if b"\n\n" in tail else tail[tail.find(b"\r\n\r\n") + 4 :]
-    return head + b": spanreel left out the middle of this stream\n\n" + rest, len(head)
-
-
-def _bounded_events(framed: Framing, data: bytes, limit: int) -> tuple[bytes, int]:
-    """First and last events of JSON lines or a JSON array; what stands between two events goes with the second."""
+def _bounded_stream(framed: Framing, data: bytes, tail: bytes, limit: int) -> tuple[bytes, int]:
+    """First and last events of a stream: long ones made smaller, the middle left out; the last ones hold the usage."""
+    data, untouched = smaller_events(framed, data, limit // 4)
+    if len(data) <= limit and not tail:
+        return data, untouched
     ends = [event.end for event in framed.events(data)]
     head_end = next((end for end in reversed(ends) if end <= limit), 0)
-    rest = next((end for end in ends if end >= max(head_end, len(data) - TAIL)), head_end)
-    return data[:head_end] + data[rest:], head_end
+    head = data[:head_end] + (_LEFT_OUT if framed is framing.SSE else b"")
+    if not tail:
+        return head + data[max(_last_events(ends, len(data)), head_end) :], min(head_end, untouched)
+    if framed is framing.SSE or framed is framing.LINES:
+        begin = next(
+            (event.end for event in framed.events(tail)), len(tail)
+        )  # the first may be half an event
+        tail, _ = smaller_events(framed, tail[begin:], limit // 4)
+        head += tail[_last_events([event.end for event in framed.events(tail)], len(tail)) :]
+    return head, min(head_end, untouched)
 
 
-def shrink(value: Any) -> Any:
-    """Return a JSON value with its long texts and number lists cut short, the first of them left whole."""
-    return _Shrinker().shrink(value)
+_LEFT_OUT = b"\n\n: spanreel left out the middle of this stream"
 
 
-class _Shrinker:
-    __slots__ = ("_spared",)
-
-    def __init__(self) -> None:
-        self._spared = False
-
-    def shrink(self, value: Any) -> Any:
-        if isinstance(value, str):
-            if len(value) <= LONG_TEXT or self._spare(len(value)):
-                return value
-            return f"{value[:LONG_TEXT]}[... {len(value)} characters]"
-        if isinstance(value, list):
-            if (
-                len(value) > LONG_ARRAY
-                and isinstance(value[0], int | float)
-                and isinstance(value[-1], int | float)
-            ):
-                return value if self._spare(len(value) * 12) else value[:8]
-            return [self.shrink(item) for item in value]
-        if isinstance(value, dict):
-            return {key: self.shrink(item) for key, item in value.items()}
-        return value
-
-    def _spare(self, size: int) -> bool:
-        if self._spared or size > FIRST_WHOLE:
-            return False
-        self._spared = True
-        return True
+def _last_events(ends: Sequence[int], size: int) -> int:
+    """Where the last `TAIL` bytes of events begin, or the last few events where these are longer."""
+    near = next((end for end in ends if end >= size - TAIL), size)
+    return min(near, ends[-1 - LAST_EVENTS] if len(ends) > LAST_EVENTS else 0)

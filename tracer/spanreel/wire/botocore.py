@@ -12,8 +12,9 @@ from spanreel import clock
 from spanreel.guard import guard
 from spanreel.protocols.table import may_be_ours
 from spanreel.wire import encodings, urllib3
+from spanreel.wire.nesting import Nested, leave
 from spanreel.wire.patching import Switch, Undo, patch, together
-from spanreel.wire.recording import Recording, begin, nested, wanted
+from spanreel.wire.recording import Recording, begin, wanted
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -37,15 +38,15 @@ def _send(switch: Switch) -> Wrapper:
             return wrapped(*args, **kwargs)
         handed = urllib3.Awaited(recording, handed=True)
         waiting = urllib3.awaited.set(handed)
-        token = nested.set(True)
+        mark = Nested()
         try:
             response = wrapped(*args, **kwargs)
         except BaseException as error:
             recording.finish("raised", error)
             raise
         finally:
-            nested.reset(token)
-            urllib3.awaited.reset(waiting)
+            mark.leave()
+            leave(urllib3.awaited, waiting)
         if handed.take() is not None:
             _watch(recording, response)
         return response

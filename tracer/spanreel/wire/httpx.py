@@ -15,8 +15,9 @@ import wrapt
 from spanreel import clock, recorder
 from spanreel.guard import guard
 from spanreel.protocols.table import may_be_ours
+from spanreel.wire.nesting import Nested
 from spanreel.wire.patching import Switch, Undo, patch, together
-from spanreel.wire.recording import Address, Recording, begin, nested, wanted
+from spanreel.wire.recording import Address, Recording, begin, wanted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -45,14 +46,14 @@ def _sync_hook(module: ModuleType, switch: Switch) -> Wrapper:
         recording = _begin(request)
         if recording is None:
             return wrapped(*args, **kwargs)
-        token = nested.set(True)
+        mark = Nested()
         try:
             response = wrapped(*args, **{**kwargs, "stream": True})
         except BaseException as error:
             recording.finish("raised", error)
             raise
         finally:
-            nested.reset(token)
+            mark.leave()
         _watch(module, recording, response)
         if not kwargs.get("stream"):
             try:
@@ -70,14 +71,14 @@ def _async_hook(module: ModuleType, switch: Switch) -> Wrapper:
         recording = _begin(args[0] if args else kwargs["request"])
         if recording is None:
             return await wrapped(*args, **kwargs)
-        token = nested.set(True)
+        mark = Nested()
         try:
             response = await wrapped(*args, **{**kwargs, "stream": True})
         except BaseException as error:
             recording.finish("raised", error)
             raise
         finally:
-            nested.reset(token)
+            mark.leave()
         _watch(module, recording, response)
         if not kwargs.get("stream"):
             try:
@@ -116,13 +117,18 @@ def _begin(request: Any) -> Recording | None:
             return None
         return begin(
             method=request.method,
-            address=Address(url.scheme, url.host, url.port, url.path),
+            address=Address(url.scheme, url.host, url.port, _raw_path(url)),
             headers=request.headers,
             body=body,
         )
     except Exception as error:
         guard.caught("wire.httpx.begin", error)
         return None
+
+
+def _raw_path(url: Any) -> str:
+    """The path as it is sent: a slash inside of a model's name (an ARN of Amazon's) stays told from the others."""
+    return str(url.raw_path.partition(b"?")[0].decode("ascii"))
 
 
 def _watch(module: ModuleType, recording: Recording, response: Any) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import os
 import weakref
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from spanreel import clock, recorder
@@ -19,7 +18,7 @@ from spanreel.guard import guard
 from spanreel.protocols import table
 from spanreel.protocols.providers import provider
 from spanreel.protocols.shapes import parse
-from spanreel.wire import retries
+from spanreel.wire import nesting, retries
 from spanreel.wire.body import KEEP_FACTOR, ChunkLog, bounded
 from spanreel.wire.headers import REQUEST, RESPONSE, pick
 from spanreel.wire.report import Answer, Decode, Sent, write
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
     from spanreel.recorder import Recorder
     from spanreel.spans import Span
     from spanreel.wire.headers import Headers
-
-nested: ContextVar[bool] = ContextVar("spanreel-wire-nested", default=False)
-"""Set while a recorded send is under way: hooks of the libraries below it leave it alone."""
 
 Ending = Literal["exhausted", "closed", "raised", "collected", "idle"]
 
@@ -62,7 +58,7 @@ def wanted() -> bool:
     scope = recorder.scope()
     if scope == "off" or (scope == "trace" and not recorder.inside_trace()):
         return False
-    return not nested.get()
+    return not nesting.inside()
 
 
 def begin(*, method: str, address: Address, headers: Headers, body: bytes) -> Recording | None:

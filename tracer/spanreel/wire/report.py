@@ -113,7 +113,7 @@ def write(
         meta["chunks"] = [
             list(pair) for pair in zip(received.timeline.starts, received.timeline.times, strict=False)
         ]
-        call = table.fold(sent.protocol.name, [Attempt(0, meta, sent.whole, received.data + received.tail)])
+        call = table.fold(sent.protocol.name, [Attempt(0, meta, sent.whole, _held(sent, received))])
         attributes |= attributes_of(call)
     else:
         recorded = _recorded(meta, sent, received)
@@ -133,6 +133,13 @@ def write(
         span.finish(**details)
     else:
         span.finish(status="ok", **details)
+
+
+def _held(sent: Sent, received: _Received) -> bytes:
+    """Return the response as far as it was held, in a form that can be read."""
+    if not received.tail:
+        return received.data
+    return bounded(received.data, received.tail, sent.limit, received.framing)[0]
 
 
 def _remember(span: Span, sent: Sent, answer: Answer, end_ns: int, *, redirected: bool) -> None:

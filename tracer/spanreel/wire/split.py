@@ -9,6 +9,7 @@ import orjson
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
 
 from spanreel import credentials
+from spanreel.protocols import shapes
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
@@ -48,7 +49,7 @@ def without_secrets(data: bytes, offsets: Sequence[int], redactor: Redactor) -> 
         except ValueError:
             continue
         for path, holder, key in _leaves(event, ()):
-            texts.setdefault((event.get("type"), path), []).append((len(lines), holder, key))
+            texts.setdefault((shapes.text(event.get("type")), path), []).append((len(lines), holder, key))
         lines.append((*found.span(1), event))
     changed: set[int] = set()
     for pieces in texts.values():

@@ -16,6 +16,7 @@ from spanreel import clock, recorder
 from spanreel.guard import guard
 from spanreel.protocols.table import may_be_ours
 from spanreel.wire import encodings
+from spanreel.wire.nesting import leave
 from spanreel.wire.patching import Switch, Undo, patch, together
 from spanreel.wire.recording import Address, Recording, begin, wanted
 
@@ -70,7 +71,7 @@ def _urlopen(switch: Switch) -> Wrapper:
             recording.finish("raised", error)
             raise
         finally:
-            awaited.reset(token)
+            leave(awaited, token)
 
     return urlopen
 
