@@ -135,6 +135,24 @@ def test_a_model_call_shows_conversation_calls_with_results_and_usage(view: Watc
     assert view.page.locator(SELECTED).get_attribute("data-span-id") == span_id(9)
 
 
+def test_a_tool_call_and_its_run_lead_to_each_other(view: Watched) -> None:
+    page = view.go(f"/trace?trace={TRACE}&span={span_id(8)}")
+    detail = page.locator("[data-testid=span-detail]")
+    ran, left = detail.locator(".sr-call").all()
+    assert "lookup_order" in ran.inner_text()
+    assert "not run" not in ran.inner_text()
+    assert "open_ticket" in left.inner_text()
+    assert "not run" in left.inner_text()
+    ran.locator(".sr-link").click()
+    asked = detail.locator(".sr-asked")
+    assert asked.inner_text() == "asked by chat gpt-4.1"
+    asked.get_by_role("button").click()
+    assert page.locator(SELECTED).get_attribute("data-span-id") == span_id(8)
+    view.go(f"/trace?trace={TRACE}&span={span_id(10)}")
+    detail.get_by_role("heading", name="lookup_order").wait_for()
+    assert asked.count() == 0, "nobody asked for it a second time"
+
+
 def test_retrieved_documents_show_with_scores(view: Watched) -> None:
     opened(view, 4)
     documents = view.page.locator("[data-testid=span-detail] .sr-doc")

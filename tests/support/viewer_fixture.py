@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from viewer_traces import EPOCH_NS, QUESTIONS, Writer, agent, broken, failing, hostile, running, support
 
+from spanreel.analysis.tool_calls import Step, ToolCall, link
 from spanreel.errors import QueryError
 from spanreel_exporters.duckdb.reader import NO_FILTERS
 from spanreel_exporters.duckdb.results import (
@@ -131,6 +132,17 @@ class FixtureReader:
             [],
             [],
         )
+
+    def tool_calls(self, trace_id: str) -> list[ToolCall]:
+        w = self._writer(trace_id)
+        return link(
+            Step(
+                row.span_id, row.parent_id, row.kind, row.name, row.tool_name, row.start_ns, row.end_ns,
+                row.duplicate_of, w.bodies[row.span_id].input, w.bodies[row.span_id].output,
+                json.dumps(w.bodies[row.span_id].attributes),
+            )
+            for row in w.spans
+        )  # fmt: skip
 
     def wire(self, trace_id: str, span_id: str) -> list[WireExchange]:
         return self._writer(trace_id).bodies[span_id].wire

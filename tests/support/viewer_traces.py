@@ -78,18 +78,14 @@ def chat(
     system: str = "You are a support agent. Answer only from the documents you are given.",
     call: str | None = None,
 ) -> Body:
-    """A model call in the convention's shape; with `call` the model asks for that tool."""
+    """A model call in the convention's shape; with `call` the model asks for those tools."""
     given = [text_message("system", system), text_message("user", question)]
     parts: list[dict[str, Any]] = [{"type": "text", "content": answer}] if answer else []
-    if call:
-        parts.append(
-            {
-                "type": "tool_call",
-                "id": "call_1",
-                "name": call,
-                "arguments": {"order_id": "A-1042", "reason": "changed mind"},
-            }
-        )
+    arguments = {"order_id": "A-1042", "reason": "changed mind"}
+    parts += [
+        {"type": "tool_call", "id": f"call_{n}", "name": name, "arguments": arguments}
+        for n, name in enumerate((call or "").split(), 1)
+    ]
     said = [{"role": "assistant", "parts": parts, "finish_reason": "tool_call" if call else "stop"}]
     response = {
         "id": "chatcmpl-9x",
@@ -207,7 +203,7 @@ def support(trace_id: str, start_ns: int, *, question: str, answer: str, scale: 
         1990 * s,
         3560 * s,
         step,
-        body=chat(question, "", call="lookup_order"),
+        body=chat(question, "", call="lookup_order open_ticket"),
         **llm(1841, 38, 611, finish_reason="tool_call"),
     )
     w.span(
@@ -221,7 +217,7 @@ def support(trace_id: str, start_ns: int, *, question: str, answer: str, scale: 
         error_type="TimeoutError",
         error_message="orders-db did not answer within 400 ms",
         body=Body(
-            json.dumps({"order_id": "A-1042"}),
+            json.dumps({"order_id": "A-1042", "reason": "changed mind"}),
             None,
             {
                 "exception.stacktrace": 'Traceback (most recent call last):\n  File "/app/desk/tools.py", line 41, in lookup_order\n    row = orders.get(order_id, timeout=0.4)\n  File "/app/desk/orders.py", line 17, in get\n    raise TimeoutError("orders-db did not answer within 400 ms")\nTimeoutError: orders-db did not answer within 400 ms\n'
@@ -236,7 +232,7 @@ def support(trace_id: str, start_ns: int, *, question: str, answer: str, scale: 
         step,
         tool_name="lookup_order",
         body=Body(
-            json.dumps({"order_id": "A-1042"}),
+            json.dumps({"order_id": "A-1042", "reason": "changed mind"}),
             json.dumps(
                 {
                     "order_id": "A-1042",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from spanreel.analysis.tool_calls import by_span
 from spanreel_exporters.duckdb.loss_words import describe, is_note
 from spanreel_viewer import format as words
 from spanreel_viewer import payload, story
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         Hit,
         LossRow,
         SpanDetail,
+        SpanRow,
         TracePage,
         TraceRow,
         WireExchange,
@@ -170,8 +172,20 @@ def span(reader: Reader, trace_id: str, span_id: str) -> dict[str, Any]:
         "documents": [asdict(document) for document in detail.documents],
         "scores": [asdict(score) for score in detail.scores],
         "flags": [asdict(flag) for flag in detail.flags],
+        "tool_calls": _tool_calls(reader, detail.row),
         "attempts": [exchange(one) for one in reader.wire(trace_id, span_id)] if detail.wire else [],
     }
+
+
+def _tool_calls(reader: Reader, line: SpanRow) -> list[dict[str, Any]]:
+    """The calls that a model's answer asked for, in its order, or the one that a tool's span ran."""
+    if line.kind not in {"llm", "tool"}:
+        return []
+    calls = by_span(reader.tool_calls(line.trace_id)).get(line.span_id, [])
+    return [
+        {"id": call.call_id, "name": call.name, "asked_by": call.asked_by, "ran_as": call.ran_as}
+        for call in calls
+    ]
 
 
 def _without_stack(attributes: str) -> tuple[str, str | None]:

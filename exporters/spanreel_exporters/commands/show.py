@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from spanreel import terminal
+from spanreel.analysis.tool_calls import ToolCall
 from spanreel.command import Command, add_json, store_path
 from spanreel_exporters.commands.listing import how_long
 from spanreel_exporters.duckdb.reader import DuckReader
@@ -43,12 +44,13 @@ def _run(arguments: argparse.Namespace) -> int:
         trace = reader.trace(reader.resolve(arguments.trace))
         wanted = arguments.full or arguments.json
         details = reader.bodies(trace.row.trace_id) if wanted else {}
+        calls = reader.tool_calls(trace.row.trace_id)
         notices = list(reader.notices)
     out = terminal.Terminal()
     if arguments.json:
-        out.json(_as_json(trace, details))
+        out.json({**_as_json(trace, details), "tool_calls": [_call_as_json(call) for call in calls]})
     else:
-        _print(out, trace, details)
+        _print(out, trace, details, _marks(trace, calls))
     for notice in notices:
         sys.stderr.write(f"note: {terminal.one_line(notice)}\n")
     return 0
@@ -74,6 +76,28 @@ def _as_json(trace: Trace, details: dict[str, SpanBodies]) -> dict[str, Any]:
         "spans": spans,
         "scores": [asdict(score) for score in trace.scores],
         "flags": [asdict(flag) for flag in trace.flags],
+    }
+
+
+def _call_as_json(call: ToolCall) -> dict[str, Any]:
+    return {**asdict(call), "arguments": _parsed(call.arguments), "asked": call.asked, "ran": call.ran}
+
+
+def _marks(trace: Trace, calls: list[ToolCall]) -> dict[str, str]:
+    """Span id -> what is odd about the tool calls it asked for, or about its running.
+
+    A trace in which no model asks for tools has none that is odd: its own code runs them. One that still runs may
+    run yet what was asked for.
+    """
+    if trace.row.state == "running" or not any(call.asked for call in calls):
+        return {}
+    left: dict[str, list[str]] = {}
+    for call in calls:
+        if call.asked_by is not None and not call.ran:
+            left.setdefault(call.asked_by, []).append(call.name)
+    marks = {span: f"asked for {', '.join(names)}, which did not run" for span, names in left.items()}
+    return marks | {
+        call.ran_as: "not asked for" for call in calls if call.ran_as is not None and not call.asked
     }
 
 
@@ -103,7 +127,9 @@ def _inside(item: Any) -> Iterable[Any]:
     return item if isinstance(item, list) else ()
 
 
-def _print(out: terminal.Terminal, trace: Trace, details: dict[str, SpanBodies]) -> None:
+def _print(
+    out: terminal.Terminal, trace: Trace, details: dict[str, SpanBodies], marks: dict[str, str]
+) -> None:
     row = trace.row
     started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.start_ns / 1e9))
     out.line(f"{out.paint(terminal.one_line(row.name, _NAME), 'bold')}  {row.trace_id}  {started}")
@@ -125,7 +151,7 @@ def _print(out: terminal.Terminal, trace: Trace, details: dict[str, SpanBodies])
         max((terminal.display_width(prefix + _label(span)) for prefix, span in labels), default=0), 60
     )
     for prefix, span in labels:
-        _print_span(out, prefix, span, width)
+        _print_span(out, prefix, span, width, marks.get(span.span_id))
         detail = details.get(span.span_id)
         if detail is not None:
             _print_bodies(out, " " * terminal.display_width(prefix), detail)
@@ -138,7 +164,7 @@ def _label(span: SpanRow) -> str:
     return f"{span.kind} {terminal.one_line(span.name, 48)}"
 
 
-def _print_span(out: terminal.Terminal, prefix: str, span: SpanRow, width: int) -> None:
+def _print_span(out: terminal.Terminal, prefix: str, span: SpanRow, width: int, mark: str | None) -> None:
     label = _label(span)
     padding = " " * max(width - terminal.display_width(prefix + label), 0)
     kind, _, name = label.partition(" ")
@@ -161,6 +187,8 @@ def _print_span(out: terminal.Terminal, prefix: str, span: SpanRow, width: int) 
             f"{span.error_type or 'error'}: {span.error_message or ''}".rstrip(": "), 100
         )
         line += "  " + out.paint(f"! {error}", "dim" if span.duplicate_of else "red")
+    if mark is not None:
+        line += "  " + out.paint(terminal.one_line(mark, 100), "yellow")
     if span.duplicate_of:
         line += "  retried"
     out.line(line)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import orjson
 
+from spanreel.analysis.tool_calls import Step, ToolCall, link
 from spanreel.errors import NewerStoreError, OlderStoreError, QueryError, StoreError
 from spanreel.keeper_start import is_running
 from spanreel.store import DATABASE, JOURNAL
@@ -103,6 +104,10 @@ class Reader(Protocol):
 
     def span(self, trace_id: str, span_id: str) -> SpanDetail:
         """One span with its bodies. Raises QueryError when there is none."""
+        ...
+
+    def tool_calls(self, trace_id: str) -> list[ToolCall]:
+        """What models asked for in a trace and what ran, paired. Raises QueryError when there is no such trace."""
         ...
 
     def wire(self, trace_id: str, span_id: str) -> list[WireExchange]:
@@ -339,6 +344,13 @@ class DuckReader:
             found[span_id].documents.append(DocumentRow(*cells))
         return found
 
+    def tool_calls(self, trace_id: str) -> list[ToolCall]:
+        """What models asked for in a trace and what ran, paired (analysis/tool_calls.py). Raises QueryError when there is none.
+
+        Reads the answers of models and the arguments of tools, no other bodies.
+        """
+        return link(Step(*row) for row in self._rows("tool_call_steps", self._bounds(trace_id)))
+
     def _marks(self, trace_id: str) -> tuple[list[ScoreRow], list[FlagRow]]:
         asked = {"trace_id": trace_id}
         scores = [ScoreRow(*row) for row in self._rows("trace_scores", asked)]
@@ -502,7 +514,7 @@ class DuckReader:
 
 
 _NAMES: Final = (
-    "list_traces", "count_traces", "list_found", "count_found", "find_trace", "one_trace", "trace_spans", "trace_bodies", "trace_documents", "trace_scores", "trace_flags",
+    "list_traces", "count_traces", "list_found", "count_found", "find_trace", "one_trace", "trace_spans", "trace_bodies", "trace_documents", "tool_call_steps", "trace_scores", "trace_flags",
     "span_body", "span_documents", "span_wire_summary", "span_wire_bytes", "facet_status", "facet_state",
     "facet_model", "facet_kind", "facet_name", "facet_service", "facet_environment", "facet_session",
     "resolve_last", "resolve_prefix", "summary_totals", "all_losses", "trace_totals",

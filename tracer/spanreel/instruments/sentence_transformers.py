@@ -96,7 +96,7 @@ def _predict(wrapped: Any, model: Any, args: Any, kwargs: Any) -> Any:
     given = named(parameters(wrapped, bound=False), args, kwargs)
     pairs: Any = next((given[name] for name in ("inputs", "sentences") if name in given), ())
     single = bool(len(pairs)) and isinstance(pairs[0], str)
-    pairs = [pairs] if single else pairs
+    pairs = list((pairs,) if single else pairs)
 
     def ask() -> Ask:
         queries = {str(pair[0]) for pair in pairs[:MOST]}
@@ -104,7 +104,7 @@ def _predict(wrapped: Any, model: Any, args: Any, kwargs: Any) -> Any:
         return _reranking(model, query, [pair[1] for pair in pairs], None)
 
     def read(result: Any) -> tuple[Mapping[str, Any], Any]:
-        scores = [result] if single else result
+        scores: Any = [result] if single else result
         plain = scores.tolist() if hasattr(scores, "tolist") else [_number(one) for one in scores]
         if plain and isinstance(plain[0], list):  # several labels: classes, no ranking
             return {}, plain

@@ -6,7 +6,7 @@ import { foldedRange, messages, paired } from "./messages.js";
 import { disclosure, textBlock } from "./text.js";
 
 /** @typedef {import("./messages.js").Message} Message */
-/** @typedef {{go: (spanId: string) => void, results: (name: string, nth: number) => {id: string, name: string, ms: number}|null}} Links */
+/** @typedef {{go: (spanId: string) => void, results: (id: string, name: string, nth: number) => {id: string, ms: number}|null, asker: (spanId: string) => string}} Links */
 
 /** @param {any[]} list @param {{output?: boolean, links?: Links}} [how] @returns {HTMLElement} */
 export function conversation(list, { output = false, links } = {}) {
@@ -71,11 +71,12 @@ export function value(result) {
 
 /** @param {import("./messages.js").CallPart} call @param {Links|undefined} links @param {number} nth */
 function toolCall(call, links, nth) {
-  const ran = links?.results(call.name, nth) ?? null;
+  const ran = links?.results(call.id, call.name, nth) ?? null;
   return h(
     "div.sr-call", null,
     h("div.sr-call-head", null, tile("tool"), h("code", null, call.name || "tool"),
-      ran ? h("button.sr-link", { type: "button", title: "Go to the tool's span", click: () => links?.go(ran.id) }, `ran ${duration(ran.ms)}`, icon("right")) : null),
+      ran && !ran.id ? h("span.sr-mark.sr-call-left", { title: "No tool span of this trace ran this call" }, "not run") : null,
+      ran?.id ? h("button.sr-link", { type: "button", title: "Go to the tool's span", click: () => links?.go(ran.id) }, `ran ${duration(ran.ms)}`, icon("right")) : null),
     h("div.sr-call-sides", null,
       h("div.sr-call-args", null, h("span.sr-side-label", null, "arguments"), value(call.arguments)),
       call.answered ? h("div.sr-call-result", null, h("span.sr-side-label", null, "result"), value(call.result)) : null),

@@ -16,8 +16,15 @@ const FINISH = { tool_call: "asks for a tool", tool_calls: "asks for a tool", le
 /** @param {any} body answer of /api/span @param {Links} links @returns {HTMLElement[]} */
 export function content(body, links) {
   const { span } = body;
-  const parts = [problem(body), ...inputOutput(body, links), usage(span), instructions(body), prompt(body), scores(body)];
+  const parts = [problem(body), askedBy(body, links), ...inputOutput(body, links), usage(span), instructions(body), prompt(body), scores(body)];
   return /** @type {HTMLElement[]} */ (parts.filter(Boolean));
+}
+
+/** Which answer of a model a tool ran for. @param {any} body @param {Links} links */
+function askedBy({ span, tool_calls: calls }, links) {
+  const call = span.kind === "tool" ? calls?.find((/** @type {any} */ one) => one.ran_as === span.span_id) : null;
+  if (!call?.asked_by) return null;
+  return h("p.sr-asked", null, "asked by ", h("button.sr-link", { type: "button", title: "Go to the model's answer", click: () => links.go(call.asked_by) }, links.asker(call.asked_by) || "a model"));
 }
 
 /** The error first: what, why, where. @param {any} body */

@@ -122,22 +122,24 @@ export class Pane {
   draw() {
     const { content: held } = this;
     if (!held) return;
-    const parts = this.tab === "attributes" ? attributesTab(held) : this.tab === "raw" ? rawTab(held) : content(held, { go: this.hooks.go, results: (name, nth) => this.result(name, nth) });
+    const parts = this.tab === "attributes" ? attributesTab(held) : this.tab === "raw" ? rawTab(held) : content(held, { go: this.hooks.go, results: (id, name, nth) => this.result(id, name, nth), asker: (id) => this.named(id) });
     fill(this.body, parts);
   }
 
-  /** The tool span that ran a call: the nth of that name among the siblings that begin after this span. @param {string} name @param {number} nth */
-  result(name, nth) {
-    const { model, place } = this;
-    if (!model || place === undefined) return null;
-    const parent = model.parent[place];
-    const last = parent < 0 ? model.length : parent + model.size[parent] + 1;
-    for (let i = place + model.size[place] + 1; i < last; i += model.size[i] + 1) {
-      if (model.kind[i] === "llm" && model.parent[i] === parent) return null;
-      const hit = model.name[i] === name || model.name[i] === `execute_tool ${name}`;
-      if (hit && nth-- === 0) return { id: model.id[i], name, ms: model.end[i] - model.start[i] };
-    }
-    return null;
+  /** The name of another span of this trace. @param {string} id */
+  named(id) {
+    const at = this.model?.id.indexOf(id) ?? -1;
+    return this.model && at >= 0 ? this.model.name[at] : "";
+  }
+
+  /** What became of a call that this span asked for: the tool's span, or that none ran. @param {string} id @param {string} name @param {number} nth the how many-th of that name */
+  result(id, name, nth) {
+    const asked = /** @type {any[]} */ (this.content?.tool_calls ?? []).filter((call) => call.asked_by === this.content.span.span_id && call.name === name);
+    const call = (id && asked.find((one) => one.id === id)) || asked[nth];
+    if (!call) return null;
+    if (!call.ran_as) return this.trace?.state === "running" ? null : { id: "", ms: 0 };
+    const at = this.model?.id.indexOf(call.ran_as) ?? -1;
+    return this.model && at >= 0 ? { id: call.ran_as, ms: this.model.end[at] - this.model.start[at] } : null;
   }
 
   /** @param {any} span the stored row, where it is here already */
