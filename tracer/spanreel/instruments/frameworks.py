@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 GROUP: Final = "opentelemetry_instrumentor"
-NOTE: Final = "unrecorded_framework"
 LOCK_S: Final = 5.0
 """How long an import of the program waits for another thread's activation at most."""
 
@@ -287,7 +286,7 @@ def note(procid: str, loss: Callable[[str], None]) -> None:
     for name in unrecorded(sys.modules):
         if (procid, name) not in _told:
             _told.add((procid, name))
-            loss(f"{NOTE}:{name}")
+            loss(f"unrecorded_framework:{name}")
 
 
 def _remedy(framework: Framework, state: str | None) -> str:

@@ -21,6 +21,8 @@ from spanreel.instruments.framework_provider import below_of
 CALLS = frozenset({"llm", "chat_model", "retriever"})
 _tracer: Any = None
 """The instrumentor's callback handler, while it is active."""
+_under_way: set[Any] = set()
+"""Runs whose model is being called, not only announced."""
 
 
 def install(tracer: Any) -> Callable[[], None]:
@@ -112,7 +114,17 @@ def _listen(tracer: Any) -> None:
                 dict.__setitem__(context, contexts.SPAN_KEY, above)
             contexts.variable.set(context)
 
+    def beside() -> None:
+        """`generate()` begins the calls of all prompts before it makes the first: none is below another."""
+        here = contexts.current().get(contexts.SPAN_KEY)
+        for run, (span, _) in list(before.items()):
+            if span is here and run not in _under_way:
+                leave(run)
+
     def _start_trace(run: Any) -> None:
+        with guard("langchain.beside"):
+            if before and run.parent_run_id is None:
+                beside()
         start(run)
         with guard("langchain.enter"):
             above = contexts.current().get(contexts.SPAN_KEY)
@@ -134,12 +146,14 @@ def _listen(tracer: Any) -> None:
 @contextmanager
 def _inside(run_manager: Any) -> Iterator[None]:
     """Several calls are begun before the first is made: each is put in its own place again."""
-    token = None
+    token, run = None, getattr(run_manager, "run_id", None)
     with guard("langchain.inside"):
-        token = _enter(getattr(run_manager, "run_id", None))
+        token = _enter(run)
+        _under_way.add(run)
     try:
         yield
     finally:
+        _under_way.discard(run)
         if token is not None:
             contexts.detach(token)
 
