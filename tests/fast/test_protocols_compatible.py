@@ -36,10 +36,10 @@ def fold(name: str, response: Any, request: Any = None, *, url: str = LOCAL, **m
     ("path", "body", "expected"),
     [
         ("/v2/chat", {"model": "m", "messages": []}, "cohere.chat"),
-        ("/v1/chat", {"message": "hi"}, "cohere.chat_v1"),
+        ("/v1/chat", {"message": "hi", "stream": False}, "cohere.chat_v1"),
         ("/v1/chat", {"messages": []}, None),
         ("/v2/embed", {"model": "m", "texts": ["a"]}, "cohere.embed"),
-        ("/v1/embed", {"texts": ["a"]}, "cohere.embed"),
+        ("/v1/embed", {"texts": ["a"], "model": "m"}, "cohere.embed"),
         ("/v1/embed", {"inputs": "a"}, "tei.embed"),
         ("/embed", {"inputs": ["a"]}, "tei.embed"),
         ("/v2/rerank", {"model": "m", "query": "q", "documents": ["a"]}, "cohere.rerank"),

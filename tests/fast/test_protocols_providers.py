@@ -71,7 +71,7 @@ PUBLISHER = "/v1/projects/p/locations/l/publishers"
         (f"{PUBLISHER}/google/models/m:predict", {"instances": [{"content": "a"}]}, "vertex.embeddings"),
         (f"{PUBLISHER}/google/models/imagen:predict", {"instances": [{"prompt": "a"}]}, None),
         ("/v1/models/mine:predict", {"instances": [{"content": "a"}]}, None),
-        ("/api/chat", {"model": "m", "messages": [{}]}, "ollama.chat"),
+        ("/api/chat", {"model": "m", "messages": [{"role": "user"}]}, "ollama.chat"),
         ("/api/chat", {"id": "x", "messages": [{"role": "user"}]}, None),
         ("/api/chat", {"model": "m", "messages": []}, None),
         ("/api/generate", {"model": "m", "prompt": "a"}, "ollama.generate"),

@@ -254,3 +254,16 @@ def test_a_coroutine_thrown_away_elsewhere(recording: Recording) -> None:
     gc.collect()
     llm = only(recording.store)
     assert (llm.raw.status, llm.raw.attempts[0].meta["error_type"]) == ("error", "GeneratorExit")
+
+
+def test_lines_that_are_not_kept_were_not_cut(recording: Recording) -> None:
+    """Ollama's stream with no bodies captured: the answer was whole, and the row says so."""
+    recording.configure(capture="none")
+    lines = [
+        {"model": "m", "response": "Hi.", "done": False},
+        {"done": True, "prompt_eval_count": 3, "eval_count": 2},
+    ]
+    data = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    llm = ask(recording, data, "application/x-ndjson", "/api/generate", {"model": "m", "prompt": "Hello"})
+    assert (llm.raw.status, llm.call.error_type, llm.call.finish_reasons) == ("ok", None, ())
+    assert llm.raw.attributes["gen_ai.usage.output_tokens"] == 2

@@ -209,7 +209,8 @@ class Recorder:
 
 
 _ALWAYS = frozenset({"gen_ai.request.model", "gen_ai.response.model", "gen_ai.provider.name",
-                     "gen_ai.operation.name", "gen_ai.response.finish_reasons", "spanreel.protocol", "spanreel.state", "spanreel.name"})  # fmt: skip
+                     "gen_ai.operation.name", "gen_ai.response.finish_reasons", "spanreel.protocol", "spanreel.state", "spanreel.name",
+                     "spanreel.kind"})  # fmt: skip
 
 
 def _remote_parent() -> contexts.Remote | None:

@@ -232,7 +232,10 @@ def _overrides(raw: RawSpan) -> None:
         raw.input = orjson.dumps(attributes["spanreel.input"]).decode()
     if attributes.get("spanreel.state") == "abandoned":
         raw.state = "abandoned"
-    for key in ("spanreel.name", "spanreel.kind", "spanreel.input", "spanreel.state"):
+    gone = ["spanreel.name", "spanreel.kind", "spanreel.input", "spanreel.state"]
+    if attributes.get("spanreel.protocol") == "":  # taken back: the answer was no model's
+        gone += [key for key, value in attributes.items() if value == ""]
+    for key in gone:
         if key in attributes:
             del attributes[key]
             raw.attributes_json = ""

@@ -63,7 +63,8 @@ def read(attempt: Attempt) -> Exchange:
     content_type = text(response_headers.get("content-type")) or ""
     value: Any = None
     failed = status is not None and status >= HTTP_ERROR
-    framed = None if failed else framing.find(attempt.response, content_type, path)
+    # No bytes: they were not captured, or there were none; what that comes to stands in the meta data.
+    framed = framing.find(attempt.response, content_type, path) if attempt.response and not failed else None
     streamed = framed is not None
     done = False
     if framed is not None:

@@ -7,6 +7,7 @@ prices of open-weight gateways are looked up by model name.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 DEFAULT = "openai"
@@ -86,9 +87,20 @@ def provider(host: str, port: int | None = None, protocol: str = "") -> str:
 @lru_cache(maxsize=256)
 def by_host(host: str) -> str | None:
     """Return the provider that a host name belongs to; None for one's own machines and for hosts in no table."""
-    host = host.lower().strip("[]")
+    host = host.lower().strip("[]").removesuffix(".")
     if "aiplatform" in host and host.endswith(".googleapis.com"):  # us-east5-aiplatform.googleapis.com
         return "gcp.vertex_ai"
-    if host.startswith("bedrock-runtime.") and host.endswith(".amazonaws.com"):
+    if _BEDROCK.search(host):
         return "aws.bedrock"
     return next((name for suffix, name in HOSTS if host == suffix or host.endswith("." + suffix)), None)
+
+
+_BEDROCK = re.compile(
+    r"(?:^|\.)bedrock-(?:runtime|mantle)(?:-fips)?\.[a-z0-9-]+\.(?:(?:vpce\.)?amazonaws\.com(?:\.cn)?|api\.aws)$"
+)
+"""Public, FIPS, China's, dual-stack and private (VPC) endpoints; docs.aws.amazon.com, "Bedrock endpoints and quotas"."""
+
+
+def known(host: str, port: int | None) -> bool:
+    """Tell whether a host or a port of one's own machine says by itself that a model answers there."""
+    return by_host(host) is not None or (port in LOCAL_PORTS and host.lower().strip("[]") in LOCAL_HOSTS)

@@ -26,9 +26,10 @@ from spanreel.protocols.openai_chat import OpenAIChat
 from spanreel.protocols.openai_completions import OpenAICompletions
 from spanreel.protocols.openai_embeddings import OpenAIEmbeddings
 from spanreel.protocols.openai_responses import OpenAIResponses
-from spanreel.protocols.providers import provider
+from spanreel.protocols.providers import known, provider
 from spanreel.protocols.rerank import Rerank, TEIRerank
 from spanreel.protocols.shapes import parse
+from spanreel.protocols.strangers import resembles
 from spanreel.protocols.tgi import TGIGenerate
 from spanreel.protocols.vertex_anthropic import VertexAnthropic
 
@@ -89,10 +90,16 @@ def may_be_ours(path: str) -> bool:
     return path.endswith(SUFFIXES) or path in _ROOTS or _MODEL_PATH in path
 
 
-def find(path: str, request: Mapping[str, Any]) -> WireProtocol | None:
-    """Return the protocol of a JSON request by the end of its path and its shape."""
+def find(
+    path: str, request: Mapping[str, Any], host: str = "", port: int | None = None
+) -> WireProtocol | None:
+    """Return the protocol of a JSON request by the end of its path and its shape; at unknown hosts, by all of it."""
     for protocol in PROTOCOLS:
-        if path.endswith(protocol.suffixes) and protocol.accepts(path, request):
+        if (
+            path.endswith(protocol.suffixes)
+            and protocol.accepts(path, request)
+            and (known(host, port) or resembles(protocol.name, path, request))
+        ):
             return protocol
     if path in _ROOTS or _MODEL_PATH in path:
         generate = _BY_NAME[TGIGenerate.name]
@@ -107,7 +114,7 @@ def named(protocol: str) -> WireProtocol | None:
 
 def recognise(
     method: str,
-    host: str,  # noqa: ARG001 - a protocol may be told by its host alone
+    host: str,
     path: str,
     request_headers: Mapping[str, str],  # noqa: ARG001 - as above
     body: bytes,
@@ -116,7 +123,7 @@ def recognise(
     if method.upper() != "POST" or not may_be_ours(path):
         return None
     request = parse(body)
-    protocol = find(path, request) if isinstance(request, dict) else None
+    protocol = find(path, request, host) if isinstance(request, dict) else None
     return protocol.name if protocol is not None else None
 
 
@@ -126,22 +133,22 @@ def fold(protocol: str, attempts: Sequence[Attempt]) -> Call:
     A field that the attempts do not tell (bodies not captured, unknown protocol) is None or empty: what the
     span's attributes say then holds.
     """
-    known = _BY_NAME.get(protocol)
+    spoken = _BY_NAME.get(protocol)
     if not attempts:
-        return Call(provider="", operation=known.operation if known else "")
+        return Call(provider="", operation=spoken.operation if spoken else "")
     last = max(attempts, key=lambda attempt: attempt.seq)
     host, port, _ = exchanges.address(str(last.meta.get("url", "")))
-    if known is None:
+    if spoken is None:
         return Call(provider=provider(host, port, protocol), operation="")
     try:
         exchange = exchanges.read(last)
-        call = known.fold(exchange)
-        visible = _first_visible_ns(known, exchange)
+        call = spoken.fold(exchange)
+        visible = _first_visible_ns(spoken, exchange)
         return call if visible is None else replace(call, first_visible_ns=visible)
     except Exception:
         # The readers are total (property-tested); should one not be, its call keeps its place in the store.
         logger.warning("spanreel could not read a %s exchange", protocol, exc_info=True)
-        return Call(provider=provider(host, port, protocol), operation=known.operation)
+        return Call(provider=provider(host, port, protocol), operation=spoken.operation)
 
 
 def _first_visible_ns(protocol: WireProtocol, exchange: Exchange) -> int | None:

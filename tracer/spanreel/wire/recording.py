@@ -72,7 +72,9 @@ def begin(*, method: str, address: Address, headers: Headers, body: bytes) -> Re
 
 def _begin(method: str, address: Address, headers: Headers, body: bytes) -> Recording | None:
     request = parse(body)
-    protocol = table.find(address.path, request) if isinstance(request, dict) else None
+    protocol = (
+        table.find(address.path, request, address.host, address.port) if isinstance(request, dict) else None
+    )
     active = recorder.active()
     if protocol is None or active is None:
         return None

@@ -20,7 +20,9 @@ from spanreel.protocols.exchange import (
     http_error,
     payload_of,
 )
+from spanreel.protocols.providers import known
 from spanreel.protocols.shapes import parse
+from spanreel.protocols.strangers import answers
 from spanreel.wire import frames, split
 from spanreel.wire.body import Timeline, bounded
 from spanreel.wire.headers import REQUEST_ID
@@ -99,6 +101,11 @@ def write(
 ) -> None:  # fmt: skip
     """Write the attempt record and the end of the span."""
     received = _receive(sent, answer, log)
+    if error is None and ending == "exhausted" and _foreign(sent, answer, received):
+        span.finish(
+            status="ok", attributes=_somebody_elses(sent), end_ns=sent.start_ns + end_tick - sent.tick
+        )
+        return
     if error is None and received.error is None and not received.whole and ending == "exhausted":
         received.error = STREAM_CUT, "the stream ended before its end marker"
     meta = _meta(sent, answer, log, received, ending)
@@ -133,6 +140,31 @@ def write(
         span.finish(**details)
     else:
         span.finish(status="ok", **details)
+
+
+def _foreign(sent: Sent, answer: Answer, received: _Received) -> bool:
+    """Tell an answer that no server of the protocol gives: the program's own service has a path of the same name."""
+    if answer.status is None or not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+        return False
+    host, port, _ = address(sent.url)
+    if "content-encoding" in answer.headers and not received.data.isascii():
+        return False  # maybe an encoding that nothing here undoes
+    return not known(host, port) and not answers(sent.protocol.name, received.data, received.tail)
+
+
+def _somebody_elses(sent: Sent) -> dict[str, Any]:
+    """Return the attributes that make a span of a model's one of a plain request, which is on no bill.
+
+    What the start of the span has said of a model is taken back by an empty text.
+    """
+    return {
+        "spanreel.kind": "span",
+        "spanreel.name": f"{sent.method} {address(sent.url)[2]}",
+        **dict.fromkeys(("spanreel.protocol", *_OF_A_MODEL), ""),
+    }
+
+
+_OF_A_MODEL = ("gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model")
 
 
 def _held(sent: Sent, received: _Received) -> bytes:
