@@ -251,6 +251,14 @@ sys.exit(9)
     assert place.not_loaded() == 2
 
 
+def test_a_child_that_has_ended_is_known_by_the_word_that_started_it() -> None:
+    """A child that ended before we could look at it: no failure of ours, and told by its first word."""
+    with subprocess.Popen(["true"]) as child:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert handshake.program_of(child.pid, ["true"]) == "true"
+        assert handshake.program_of(child.pid, []) == ""
+
+
 def test_a_program_without_python_is_told(place: Place) -> None:
     """A command in which no Python ran says that nothing was recorded; one that is switched off says nothing."""
     done = place.run("true")
@@ -351,7 +359,7 @@ print("interrupted", count, flush=True)
     if child == 0:
         os.chdir(place.folder)
         os.execve(PYTHON, [*RUN, str(place.store), "--", PYTHON, "app.py"], place.environment)
-    seen = _read_until(terminal, lambda text: "tty" in text)
+    seen = _read_until(terminal, lambda text: "tty" in text and text.endswith("\n"))
     os.write(terminal, b"\x03")
     seen += _read_until(terminal, lambda text: "interrupted" in text)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
