@@ -1,7 +1,6 @@
 """llama-cpp-python, the real library, on a GGUF file with random weights.
 
-There is no wheel of it on PyPI and building it takes minutes, so the environment does not install it; where it
-is installed (`pip install llama-cpp-python`), these tests run.
+PyPI has no wheel of it: its environment builds it, which takes some minutes the first time (pip keeps the wheel).
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ import json
 from typing import Any
 
 import gguf
+import llama_cpp
 import numpy as np
 import pytest
 from recording import Recording
@@ -17,9 +17,6 @@ from recording import Recording
 import spanreel
 from spanreel import instruments
 
-llama_cpp = pytest.importorskip(
-    "llama_cpp", reason="llama-cpp-python has no wheel on PyPI", exc_type=ImportError
-)
 pytestmark = [
     pytest.mark.matrix,
     pytest.mark.covers("llama-cpp-python", package="llama-cpp-python"),
