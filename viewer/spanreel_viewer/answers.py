@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from spanreel.analysis.tool_calls import by_span
-from spanreel_exporters.duckdb.loss_words import describe, is_note
+from spanreel_exporters.duckdb.loss_words import describe, describe_note, is_note
 from spanreel_viewer import format as words
 from spanreel_viewer import payload, story
 
@@ -103,11 +103,10 @@ def summary(reader: Reader, place: Source) -> dict[str, Any]:
         "unpriced_calls": whole.unpriced_calls,
         "losses": sum(loss.count for loss in lost),
         "loss_lines": _losses(lost),
-        "unseen": sorted({loss.reason.partition(":")[2] for loss in whole.losses if is_note(loss.reason)}),
         "store": place.name,
         "store_path": place.path,
         "bytes": whole.database_bytes,
-        "notices": _notices(whole.notices, whole.missing_bytes),
+        "notices": _notices(whole.notices, whole.missing_bytes) + _unrecorded(whole.losses),
         "facets": {"models": _facets(facets.models), "kinds": _facets(facets.kinds)},
     }
 
@@ -130,6 +129,21 @@ def _notices(said: Sequence[str], missing_bytes: int) -> list[dict[str, str]]:
         text = f"{words.size(missing_bytes)} of the journal are not read yet: the newest traces may be missing here."
         notices.append({"text": text, "level": "warn", "hint": "spanreel doctor"})
     return notices
+
+
+def _unrecorded(losses: Sequence[LossRow]) -> list[dict[str, str]]:
+    """One quiet line about what the programs use and is not recorded: steps of frameworks, calls past the wire."""
+    notes = sorted({loss.reason for loss in losses if is_note(loss.reason)})
+    if not notes:
+        return []
+    told = [(reason.startswith("unrecorded_framework"), *describe_note(reason)) for reason in notes]
+    frameworks = [name for steps, name, _, _ in told if steps]
+    libraries = [name for steps, name, _, _ in told if not steps]
+    parts = [f"the steps of {', '.join(frameworks)}"] if frameworks else []
+    parts += [f"calls through {', '.join(libraries)}"] if libraries else []
+    remedies = [advice for steps, _, _, advice in told if steps]
+    hint = remedies[0] if len(remedies) == 1 else "spanreel doctor"
+    return [{"text": f"Not recorded: {'; '.join(parts)}.", "level": "note", "hint": hint}]
 
 
 def trace(reader: Reader, named: str, *, now_ns: int) -> dict[str, Any]:

@@ -31,5 +31,5 @@ function over(summary) {
 /** @param {HTMLElement} host @param {{text: string, hint?: string, level?: string}[]} notices */
 export function drawNotices(host, notices) {
   host.hidden = !notices.length;
-  fill(host, notices.map((n) => h(`div.sr-notice.sr-notice-${n.level === "error" ? "error" : "warn"}`, { role: "status" }, icon("alert"), h("span", null, n.text), n.hint ? h("code", null, n.hint) : null)));
+  fill(host, notices.map((n) => h(`div.sr-notice.sr-notice-${["error", "note"].includes(n.level ?? "") ? n.level : "warn"}`, { role: "status" }, n.level === "note" ? null : icon("alert"), h("span", null, n.text), n.hint ? h("code", null, n.hint) : null)));
 }
