@@ -439,10 +439,32 @@ def test_durations_are_said_as_a_person_would(milliseconds: float | None, text: 
 
 @pytest.mark.parametrize(
     ("dollars", "text"),
-    [(None, "-"), (0, "$0"), (0.0000123, "$1.2e-05"), (0.01234, "$0.0123"), (12.3, "$12.30")],
+    [
+        (None, "-"),
+        (0, "$0"),
+        (0.0000123, "$0.000012"),
+        (1.4e-07, "$0.00000014"),
+        (0.01234, "$0.0123"),
+        (12.3, "$12.30"),
+    ],
 )
 def test_money_has_the_digits_that_matter(dollars: float | None, text: str) -> None:
     assert terminal.money(dollars) == text
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_a_list_fits_the_terminal(run: Run, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    whole = run("list")[1].splitlines()
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = run("list")[1].splitlines()
+    assert max(terminal.display_width(line) for line in lines) <= width
+    assert len(lines) == len(whole)
+    assert all(line.split("  ")[0] in before for line, before in zip(lines, whole, strict=True))
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 calls"), (1, "1 call"), (1200, "1,200 calls")])
+def test_a_number_of_things(number: int, text: str) -> None:
+    assert terminal.plural(number, "call") == text
 
 
 @pytest.mark.parametrize(

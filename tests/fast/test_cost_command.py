@@ -62,8 +62,8 @@ def test_the_table_says_what_is_known_and_what_is_not(run: Run) -> None:
     assert "lower bound: 1 call has no price (55 tokens, 0.4% of the tokens)" in out
     assert f"{book()} 6 calls $0.0143" in out
     assert "reported 1 call $0.0125" in out
-    assert "waste: 1 call stream not read to its end: 70 tokens in, 7 out, $0.0002" in out
-    assert "waste: 1 call waited 250 ms between their attempts" in out
+    assert "waste: 1 call whose answer was not read to its end: 70 tokens in, 7 out, $0.0002" in out
+    assert "waste: 1 call waited 250 ms between attempts" in out
 
 
 def test_json_reconciles_with_sql(run: Run, store: Path) -> None:

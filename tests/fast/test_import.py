@@ -255,6 +255,8 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "2 spans new, 0 already there" in out
     assert f"{tmp_path / 'cut.json'}: at offset " in err
     assert f"{tmp_path / 'none'}: No such file" in err
+    assert cli.main(["import", "--store", store, str(tmp_path / "none")]) == 1
+    assert capsys.readouterr().out == ""
     assert cli.main(["import", "--json", "--store", store, str(tmp_path / "good.json")]) == 0
     assert json.loads(capsys.readouterr().out)["spans_known"] == 1
 

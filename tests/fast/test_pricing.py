@@ -86,6 +86,12 @@ def test_what_nobody_knows_is_unpriced_and_not_zero() -> None:
     assert price(call(request_model="gpt-4o"), at_ns=at(NOW)) == (None, UNPRICED)
 
 
+@pytest.mark.parametrize("seen", [{"response_model": "gpt-4o-2024-08-06"}, {"first_visible_ms": 3.5}])
+def test_an_answer_that_broke_off_cost_what_nobody_knows(seen: dict[str, object]) -> None:
+    broken = call(error_type="CancelledError", request_model="gpt-4o", **seen)
+    assert price(broken, at_ns=at(NOW)) == (None, UNPRICED)
+
+
 def test_what_is_not_billed_has_no_source() -> None:
     assert price(call(error_type="RateLimitError", request_model="gpt-4o"), at_ns=at(NOW)) == (None, None)
     for kind in set(KINDS) - BILLED_KINDS:

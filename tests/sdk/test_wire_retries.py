@@ -115,6 +115,20 @@ def test_inferred_outside_any_trace(recording: Recording, between: bool) -> None
     assert (trace.llm_calls, trace.error_count, trace.status, trace.input_tokens) == (1, 0, "ok", 3)
 
 
+def test_a_call_outside_any_trace_takes_the_time_of_all_its_attempts(
+    recording: Recording, time: Clock
+) -> None:
+    recorder.widen("all")
+    with answering(503, 200) as client:
+        client.post(URL, json=CHAT)
+        time.advance(2.5)
+        client.post(URL, json=CHAT)
+    catch_up(recording.store)
+    with DuckReader(recording.store) as reader:
+        (trace,) = reader.traces().rows
+    assert (trace.span_count, trace.duration_ms) == (2, 2500.0)
+
+
 def test_the_next_call_begins_a_trace_of_its_own(recording: Recording) -> None:
     recorder.widen("all")
     with answering(503, 200, 200) as client:

@@ -15,9 +15,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spanreel.guard import guard
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 VARIABLE = "SPANREEL_RUN_LOG"
 SHOWN = 5
@@ -70,10 +73,18 @@ def note_children() -> None:
 def _starting(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     result = wrapped(*args, **kwargs)
     with guard("handshake.started"):
-        if is_python(str(Path(f"/proc/{instance.pid}/exe").readlink())):
-            words = instance.args if isinstance(instance.args, list | tuple) else [instance.args]
+        words = instance.args if isinstance(instance.args, list | tuple) else [instance.args]
+        if is_python(program_of(instance.pid, words)):
             _write(instance.pid, "started", shlex.join(os.fsdecode(word) for word in words))
     return result
+
+
+def program_of(pid: int, words: Sequence[Any]) -> str:
+    """The file that a process runs; of one that has ended by now, the word it was started by."""
+    try:
+        return str(Path(f"/proc/{pid}/exe").readlink())
+    except OSError:
+        return os.fsdecode(words[0]) if words else ""
 
 
 def is_python(program: str) -> bool:

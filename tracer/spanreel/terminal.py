@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 _CODES = {
@@ -27,6 +27,7 @@ _STEERING = (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x20
 _INVISIBLE = {code: f"\\u{code:04x}" for code in _STEERING}
 _ONE_LINE = {**_CONTROL, **_INVISIBLE, 9: " ", 10: "\N{RETURN SYMBOL}", 13: ""}
 _JSON_CONTROL = {code: f"\\u{code:04x}" for code in (*range(127, 160), *range(0xD800, 0xE000), *_STEERING)}
+_GAP = "  "
 
 
 class Terminal:
@@ -39,7 +40,8 @@ class Terminal:
         tty = self._stream.isatty()
         forced = os.environ.get("FORCE_COLOR", "") not in ("", "0")
         self.colour = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and (tty or forced)
-        self.width = shutil.get_terminal_size((100, 24)).columns if tty else 160
+        known = tty or os.environ.get("COLUMNS")
+        self.width = shutil.get_terminal_size((100, 24)).columns if known else 160
 
     def paint(self, text: str, *styles: str) -> str:
         """Return `text` in the named styles (bold, dim, red, ...), or unchanged where colours are off."""
@@ -56,26 +58,57 @@ class Terminal:
         self.line(json_text(value, indent=2))
 
     def table(
-        self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[str] = ()
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[str]],
+        *,
+        right: Iterable[str] = (),
+        least: Mapping[str, int] | None = None,
+        drop: Sequence[str] = (),
     ) -> None:
-        """Print aligned columns (cells are made safe); columns named in `right` are set flush right."""
+        """Print aligned columns (cells are made safe); columns named in `right` are set flush right.
+
+        Where the table is wider than the terminal, the columns of `least` are cut, down to so many characters each,
+        and if that is not enough those of `drop` are left out, in that order.
+        """
         safe = [[one_line(cell) for cell in row] for row in rows]
         widths = [
             max([display_width(name), *(display_width(row[at]) for row in safe)])
             for at, name in enumerate(columns)
         ]
+        fitted = _fitted(columns, widths, self.width, least or {}, drop)
         flush = {at for at, name in enumerate(columns) if name in set(right)}
-        self.line(self.paint(_columns(columns, widths, flush), "bold"))
+        self.line(self.paint(_columns(columns, fitted, flush), "bold"))
         for row in safe:
-            self.line(_columns(row, widths, flush))
+            self.line(_columns(row, fitted, flush))
 
 
-def _columns(cells: Sequence[str], widths: Sequence[int], flush: set[int]) -> str:
+def _fitted(
+    columns: Sequence[str], widths: Sequence[int], room: int, least: Mapping[str, int], drop: Sequence[str]
+) -> dict[int, int]:
+    """Column -> its width, of those columns that stay; as wide as they are where there is room."""
+    fitted = {at: min(widths[at], least.get(name, widths[at])) for at, name in enumerate(columns)}
+    for name in drop:
+        if _total(fitted) <= room:
+            break
+        del fitted[columns.index(name)]
+    for name in least:
+        at = columns.index(name)
+        fitted[at] = min(widths[at], fitted[at] + max(room - _total(fitted), 0))
+    return fitted
+
+
+def _total(widths: Mapping[int, int]) -> int:
+    return sum(widths.values()) + len(_GAP) * (len(widths) - 1)
+
+
+def _columns(cells: Sequence[str], widths: Mapping[int, int], flush: set[int]) -> str:
     parts = []
-    for at, cell in enumerate(cells):
-        padding = " " * (widths[at] - display_width(cell))
+    for at, width in widths.items():
+        cell = shorten(cells[at], width)
+        padding = " " * (width - display_width(cell))
         parts.append(padding + cell if at in flush else cell + padding)
-    return "  ".join(parts).rstrip()
+    return _GAP.join(parts).rstrip()
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
@@ -150,8 +183,14 @@ def money(dollars: float | None) -> str:
     if value == 0:
         return "$0"
     if abs(value) < 0.0001:
-        return f"${value:.2g}"
+        digits = 1 - math.floor(math.log10(abs(value)))
+        return f"${value:.{digits}f}"
     return f"${value:.4f}" if abs(value) < 1 else f"${value:,.2f}"
+
+
+def plural(number: int, one: str, many: str | None = None) -> str:
+    """Return a number of things, said as people say it: `1 call`, `2 calls`; `many` where it is not `one` + s."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def size(count: float | None) -> str:

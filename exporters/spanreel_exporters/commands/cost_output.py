@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from spanreel_exporters.duckdb.repricing import Estimate
 
 _CELL: Final = 44
+_LEAST: Final = 16
 _WASTE: Final = {
-    "retried": "sent again",
-    "abandoned": "stream not read to its end",
-    "interrupted": "program ended before the answer",
-    "failed": "failed",
+    "retried": "that had to be sent again",
+    "abandoned": "whose answer was not read to its end",
+    "interrupted": "whose program ended before the answer",
+    "failed": "that failed",
 }
 
 
@@ -38,7 +39,8 @@ class Output:
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], names: int) -> None:
         """A table whose first `names` columns are words; at most `limit` rows, the rest counted."""
-        self.terminal.table(columns, rows[: self.limit], right=columns[names:])
+        least = dict.fromkeys(columns[:names], _LEAST)
+        self.terminal.table(columns, rows[: self.limit], right=columns[names:], least=least)
         if len(rows) > self.limit:
             self.dim(f"{len(rows) - self.limit:,} more; -n {len(rows)} shows all")
 
@@ -67,12 +69,8 @@ def number(value: Decimal | None) -> float | None:
     return None if value is None else float(value)
 
 
-def _plural(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
-
-
 def _calls(number: int) -> str:
-    return _plural(number, "call", "calls")
+    return terminal.plural(number, "call")
 
 
 def money(value: Decimal | None, unpriced: int = 0) -> str:
@@ -184,7 +182,7 @@ def _print_sources(out: Output, bill: Bill, total: Group) -> None:
         tokens = total.input_tokens + total.output_tokens
         share = f", {total.unpriced_tokens / tokens:.1%} of the tokens" if tokens else ""
         out.terminal.line(
-            f"lower bound: {_plural(total.unpriced_calls, 'call has', 'calls have')} no price ({total.unpriced_tokens:,} tokens{share}); "
+            f"lower bound: {terminal.plural(total.unpriced_calls, 'call has', 'calls have')} no price ({total.unpriced_tokens:,} tokens{share}); "
             "a prices.toml can give them one (spanreel cost --book FILE)"
         )
     parts = [
@@ -210,20 +208,17 @@ def _age(parts: list[str]) -> str:
     if known is None or not any(part.startswith("book:") for part in parts):
         return ""
     days = (datetime.now(tz=UTC).date() - known).days
-    return f"; the book's newest price change is {_plural(days, 'day', 'days')} old"
+    return f"; the book's newest price change is {terminal.plural(days, 'day')} old"
 
 
 def _print_waste(out: Output, waste: list[Waste], wait: tuple[int, float]) -> None:
     for one in waste:
         tokens = f"{one.input_tokens:,} tokens in, {one.output_tokens:,} out, " if one.input_tokens else ""
+        cost = "" if one.cost_usd is None else f"{money(one.cost_usd)}, "
         spent = terminal.duration(one.spent_ms)
-        out.terminal.line(
-            f"waste: {_calls(one.calls)} {_WASTE[one.reason]}: {tokens}{money(one.cost_usd)}, {spent}"
-        )
+        out.terminal.line(f"waste: {_calls(one.calls)} {_WASTE[one.reason]}: {tokens}{cost}{spent}")
     if wait[0]:
-        out.terminal.line(
-            f"waste: {_calls(wait[0])} waited {terminal.duration(wait[1])} between their attempts"
-        )
+        out.terminal.line(f"waste: {_calls(wait[0])} waited {terminal.duration(wait[1])} between attempts")
 
 
 def _query(found: PerQuery) -> dict[str, Any]:
@@ -238,8 +233,8 @@ def _query_line(found: PerQuery) -> str:
     amounts = ", ".join(
         f"{name} {money(getattr(found, name))}" for name in ("mean", "p50", "p95", "p99", "max")
     )
-    return f"per query ({found.queries:,} traces): {amounts}" + (
-        f"; {_plural(found.unpriced_queries, 'of them has', 'of them have')} calls without a price"
+    return f"per query ({terminal.plural(found.queries, 'trace')}): {amounts}" + (
+        f"; {terminal.plural(found.unpriced_queries, 'of them has', 'of them have')} calls without a price"
         if found.unpriced_queries
         else ""
     )
@@ -284,7 +279,7 @@ def print_per_query(
             f"{statistic} {money(value)} is {'above' if above else 'not above'} the target {money(target)}"
         )
         if not above and whole.unpriced_calls:
-            words += f", but {_plural(whole.unpriced_calls, 'call has', 'calls have')} no price: it is a lower bound"
+            words += f", but {terminal.plural(whole.unpriced_calls, 'call has', 'calls have')} no price: it is a lower bound"
         out.terminal.line(out.terminal.paint(words, "red" if above else "green"))
 
 
@@ -421,7 +416,7 @@ def print_reconciled(out: Output, lines: list[Line], name: str) -> None:
     unpriced = sum(line.unpriced_calls for line in lines)
     if unpriced:
         out.terminal.line(
-            f"{_plural(unpriced, 'recorded call has', 'recorded calls have')} no price: recorded costs are lower bounds"
+            f"{terminal.plural(unpriced, 'recorded call has', 'recorded calls have')} no price: recorded costs are lower bounds"
         )
 
 

@@ -31,7 +31,7 @@ def _run(arguments: argparse.Namespace) -> int:
             {"file": found.file, "offset": found.offset, "reason": found.reason} for found in outcome.troubles
         ]
         out.json({"files": outcome.files, **outcome.counts, "troubles": troubles})
-    else:
+    elif not outcome.troubles or any(outcome.counts.values()):
         _report(out, outcome.counts, outcome.files)
     return EXIT_FAILED if outcome.troubles else 0
 

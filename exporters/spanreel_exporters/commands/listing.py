@@ -26,6 +26,8 @@ COLUMNS = (
     "ASKED / WHAT IS WRONG",
 )
 _RIGHT = ("TIME", "SPANS", "CALLS", "IN", "OUT", "COST")
+_LEAST = {"NAME": 14, "ASKED / WHAT IS WRONG": 14}
+_DROP = ("SPANS", "CALLS", "OUT", "IN", "STARTED")
 _NAME_WIDTH = 28
 _MOST = 10**9
 
@@ -86,7 +88,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         out.json([asdict(row) for row in page.rows])
     elif page.rows:
-        out.table(COLUMNS, [_cells(row) for row in page.rows], right=_RIGHT)
+        out.table(COLUMNS, [_cells(row) for row in page.rows], right=_RIGHT, least=_LEAST, drop=_DROP)
         if page.total > len(page.rows):
             out.line(out.paint(f"{page.total - len(page.rows):,} more; -n {page.total} shows all", "dim"))
     else:

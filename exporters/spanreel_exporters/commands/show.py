@@ -136,8 +136,8 @@ def _print(
     facts = [
         row.state if row.state != "ended" else row.status,
         how_long(row),
-        f"{row.span_count:,} spans",
-        f"{row.llm_calls:,} LLM calls",
+        terminal.plural(row.span_count, "span"),
+        terminal.plural(row.llm_calls, "LLM call"),
     ]
     if row.input_tokens is not None:
         facts.append(f"{terminal.count(row.input_tokens)} tokens in, {terminal.count(row.output_tokens)} out")
@@ -180,7 +180,7 @@ def _print_span(out: terminal.Terminal, prefix: str, span: SpanRow, width: int, 
     if span.attempts is not None and span.attempts > 1:
         cells.append(f"{span.attempts} attempts")
     if span.document_count:
-        cells.append(f"{span.document_count} documents")
+        cells.append(terminal.plural(span.document_count, "document"))
     line = f"{out.paint(prefix, 'dim')}{out.paint(kind, _COLOURS.get(kind, 'dim'))} {name}{padding}  {'  '.join(cells)}"
     if span.status == "error":
         error = terminal.one_line(

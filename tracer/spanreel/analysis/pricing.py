@@ -81,8 +81,8 @@ def price(
     """(cost in USD, source) of a call made at `at_ns` (ns since the epoch) to `host` (server.address).
 
     Sources: `reported`, `user:<name> (<date>)`, `book:genai-prices <version> (<date>)`, `unpriced` (cost None: the
-    call was billed, nobody knows how much), None (nothing was billed: another kind of span, a failed call without
-    usage, or a span that names neither model nor usage, such as a decorated function around the call itself).
+    call was billed, nobody knows how much), None (nothing was billed: another kind of span, a call that failed before
+    its answer began, or a span that names neither model nor usage, such as a decorated function around the call itself).
     """
     if canonical.cost_usd is not None and math.isfinite(canonical.cost_usd):
         return canonical.cost_usd, canonical.cost_source or REPORTED
@@ -91,7 +91,9 @@ def price(
         if canonical.kind not in BILLED_KINDS:
             return None, None
         named = canonical.response_model or canonical.request_model
-        nothing = named is None or canonical.error_type is not None or given == 0 or made == 0
+        began = canonical.response_model is not None or canonical.first_visible_ms is not None
+        refused = canonical.error_type is not None and not began
+        nothing = named is None or refused or given == 0 or made == 0
         return (None, None) if nothing else (None, UNPRICED)
     try:
         found = estimate(canonical, at_ns=at_ns, host=host, prices=prices)

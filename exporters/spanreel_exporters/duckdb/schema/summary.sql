@@ -45,7 +45,8 @@ SELECT
   END AS state,
   CASE WHEN NOT root.orphan THEN root.status WHEN error_count > 0 THEN 'error' ELSE 'unset' END AS status,
   start_ns, end_ns,
-  CASE WHEN NOT root.orphan AND root.end_ns IS NOT NULL THEN root.end_ns - root.start_ns ELSE end_ns - start_ns END AS duration_ns,
+  -- from the first start on: the root of a call that was sent again is the attempt that was answered
+  CASE WHEN NOT root.orphan AND root.end_ns IS NOT NULL THEN root.end_ns - start_ns ELSE end_ns - start_ns END AS duration_ns,
   span_count, error_count, llm_calls, input_tokens, output_tokens, cost_usd, unpriced_calls,
   session_id, user_id, root.service AS service, root.environment AS environment, root.release AS release,
   list_sort(models) AS models, list_sort(kinds) AS kinds, tags,
