@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import gzip
 import json
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from wire_journal import Recorded, only, spans
 
 import spanreel
 from spanreel import wire
+from spanreel.wire import encodings
 
 pytestmark = [pytest.mark.sdk, pytest.mark.covers("httpx", package="httpx")]
 
@@ -43,6 +45,16 @@ class Body(httpx.SyncByteStream):
     def __iter__(self) -> Any:
         for start in range(0, len(self.data), CHUNK):
             yield self.data[start : start + CHUNK]
+
+
+class Pieces(httpx.SyncByteStream):
+    """A body in pieces of one's own choice."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.pieces = pieces
+
+    def __iter__(self) -> Any:
+        yield from self.pieces
 
 
 def ask(
@@ -267,3 +279,46 @@ def test_lines_that_are_not_kept_were_not_cut(recording: Recording) -> None:
     llm = ask(recording, data, "application/x-ndjson", "/api/generate", {"model": "m", "prompt": "Hello"})
     assert (llm.raw.status, llm.call.error_type, llm.call.finish_reasons) == ("ok", None, ())
     assert llm.raw.attributes["gen_ai.usage.output_tokens"] == 2
+
+
+@pytest.mark.parametrize("capture", ["metadata", "none"])
+def test_no_word_of_a_conversation_in_the_parameters(recording: Recording, capture: str) -> None:
+    """Stop sequences and the words of a refusal are text, too; the reason of the stop is none."""
+    recording.configure(capture=capture)
+    answer = {
+        "content": [{"type": "text", "text": "PLANTED"}], "stop_reason": "refusal", "stop_sequence": "PLANTED",
+        "stop_details": {"type": "refusal", "explanation": "PLANTED"},
+        "usage": {"input_tokens": 3, "output_tokens": 2},
+    }  # fmt: skip
+    request = {
+        "model": "m", "max_tokens": 5, "system": "PLANTED", "stop_sequences": ["PLANTED"],
+        "messages": [{"role": "user", "content": "PLANTED"}],
+    }  # fmt: skip
+    llm = ask(recording, json.dumps(answer).encode(), path="/v1/messages", request=request)
+    assert b"PLANTED" not in recording.raw()
+    assert llm.raw.attributes["gen_ai.response.finish_reasons"] == ["content_filter"]
+    assert llm.raw.attributes["gen_ai.usage.output_tokens"] == 2
+
+
+def test_few_bytes_that_stand_for_many(recording: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compressed body is decoded up to a bound, in both ways that there are; what came before it is kept."""
+    monkeypatch.setattr("spanreel.wire.encodings.MOST", 100_000)
+    monkeypatch.setattr("spanreel.wire.httpx.MOST", 100_000)
+    event = b'data: {"choices": [{"index": 0, "delta": {"content": "a"}}]}\n\n'
+    packed = gzip.compress(event + b": " + b"0" * 50_000_000)
+    pieces = [packed[start : start + 200] for start in range(0, len(packed), 200)]
+    decoded = encodings.decode("gzip", pieces)
+    assert len(decoded) == len(pieces)
+    assert b"".join(decoded).startswith(event)
+    assert sum(map(len, decoded)) < 1_000_000
+    headers = {"content-type": "text/event-stream", "content-encoding": "gzip"}
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, stream=Pieces(pieces)))
+    with (
+        spanreel.span("root"),
+        httpx.Client(transport=transport) as client,
+        client.stream("POST", "http://test/v1/chat/completions", json=CHAT) as response,
+    ):
+        assert b"".join(response.iter_raw()) == packed
+    llm = only(recording.store)
+    assert llm.said == "a"
+    assert len(llm.response) < 1_000_000

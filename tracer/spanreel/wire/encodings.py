@@ -20,8 +20,12 @@ class _Decoder(Protocol):
         ...
 
 
+MOST = 32 << 20
+"""Decoded bytes of one body; a few bytes of zeros may stand for gigabytes that nobody asked for."""
+
+
 def decode(encoding: str, chunks: Sequence[bytes]) -> list[bytes]:
-    """Return what each chunk decodes to; from where it cannot be decoded on, nothing. Total.
+    """Return what each chunk decodes to; from where it cannot be decoded on, or after `MOST` bytes, nothing. Total.
 
     An encoding that is not known here leaves the chunks as they are.
     """
@@ -38,11 +42,16 @@ def decode(encoding: str, chunks: Sequence[bytes]) -> list[bytes]:
 
 def _decoded(decoder: _Decoder, chunks: Sequence[bytes]) -> list[bytes]:
     found: list[bytes] = []
+    size = 0
     try:
-        found.extend(decoder.decompress(chunk) for chunk in chunks)
-    except Exception:  # each package has an exception of its own
-        found.extend(b"" for _ in chunks[len(found) :])
-    return found
+        for chunk in chunks:
+            found.append(decoder.decompress(chunk))
+            size += len(found[-1])
+            if size > MOST:
+                break
+    except Exception:
+        pass
+    return found + [b""] * (len(chunks) - len(found))
 
 
 def _decoder(name: str) -> _Decoder | None:
@@ -59,11 +68,11 @@ class _Gzip:
         self._inner = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
 
     def decompress(self, data: bytes, /) -> bytes:
-        decoded = self._inner.decompress(data)
-        while self._inner.eof and self._inner.unused_data.lstrip(b"\0"):
+        decoded = self._inner.decompress(data, MOST)
+        while self._inner.eof and self._inner.unused_data.lstrip(b"\0") and len(decoded) < MOST:
             rest = self._inner.unused_data
             self._inner = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-            decoded += self._inner.decompress(rest)
+            decoded += self._inner.decompress(rest, MOST)
         return decoded
 
 
@@ -78,12 +87,12 @@ class _Deflate:
 
     def decompress(self, data: bytes, /) -> bytes:
         try:
-            decoded = self._inner.decompress(data)
+            decoded = self._inner.decompress(data, MOST)
         except zlib.error:
             if self._tried is None:
                 raise
             self._inner, data, self._tried = zlib.decompressobj(-zlib.MAX_WBITS), self._tried + data, None
-            return self._inner.decompress(data)
+            return self._inner.decompress(data, MOST)
         if self._tried is not None:
             self._tried = None if decoded else self._tried + data
         return decoded

@@ -15,6 +15,7 @@ import wrapt
 from spanreel import clock, recorder
 from spanreel.guard import guard
 from spanreel.protocols.table import may_be_ours
+from spanreel.wire.encodings import MOST
 from spanreel.wire.nesting import Nested
 from spanreel.wire.patching import Switch, Undo, patch, together
 from spanreel.wire.recording import Address, Recording, begin, wanted
@@ -218,9 +219,13 @@ def _decoder(module: ModuleType) -> Callable[[str, list[bytes]], list[bytes]]:
                     yield chunk
 
         response = module.Response(200, headers={"content-encoding": encoding}, stream=Source())
+        size = 0
         try:
             for piece in response.iter_bytes():
                 decoded[place].append(piece)
+                size += len(piece)
+                if size > MOST:
+                    break
         except module.DecodingError:
             pass  # a stream that was cut inside a compressed block: what came before it holds
         return [b"".join(pieces) for pieces in decoded]

@@ -287,10 +287,20 @@ def _texts(meta: dict[str, Any], request: bytes, response: bytes) -> tuple[bytes
     return request, response
 
 
+_WORDS = frozenset({
+    "gen_ai.request.stop_sequences", "anthropic.message.stop_sequence", "anthropic.message.stop_details",
+})  # fmt: skip
+"""Parameters that hold the user's words or the model's."""
+
+
 def attributes_of(call: Call) -> dict[str, Any]:
     """Return what of a call is no content: the attributes of a span whose bodies are not captured."""
     found: dict[str, Any] = {
-        **{key: value for key, value in call.parameters.items() if not key.startswith("spanreel.")},
+        **{
+            key: value
+            for key, value in call.parameters.items()
+            if key not in _WORDS and not key.startswith("spanreel.")
+        },
         "gen_ai.provider.name": call.provider or None,
         "gen_ai.response.model": call.response_model,
         "gen_ai.response.id": call.response_id,

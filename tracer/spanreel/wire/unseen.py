@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LIBRARIES: tuple[str, ...] = (
     "grpc",
     "grpclib",
-    "websockets",
+    "websockets.client",
     "websocket",
     "curl_cffi",
     "pycurl",
@@ -28,7 +28,8 @@ LIBRARIES: tuple[str, ...] = (
     "treq",
     "aiosonic",
 )
-"""Import names. The standard library's `http.client` is not among them: every program has it."""
+"""Import names. The standard library's `http.client` is not among them: every program has it. Of websockets only
+the client counts, which uvicorn, a server, does not import."""
 
 _told: set[tuple[str, str]] = set()
 """(procid of a journal, what was written into it)."""
