@@ -172,3 +172,37 @@ def test_both_conventions_on_one_span() -> None:
 )  # fmt: skip
 def test_a_provider_told_by_a_class(name: str, want: str | None) -> None:
     assert read({"openinference.span.kind": "EMBEDDING"}, name=name).provider == want
+
+
+def test_a_method_that_only_prepares_a_call_is_none() -> None:
+    """LlamaIndex's instrumentation calls every method of a model's class a call."""
+    told = {**LLM, "llm.model_name": "gpt-4o", "input.value": "{}", "output.value": "{}"}
+    assert read(told, name="OpenAI._prepare_chat_with_tools").kind == "chain"
+    assert read({**told, "llm.token_count.prompt": 5}, name="OpenAI._prepare_and_chat").kind == "llm"
+    assert read(told, name="OpenAI.chat").kind == "llm"
+
+
+def test_an_empty_text_beside_tool_calls_is_left_out() -> None:
+    head = "llm.output_messages.0.message."
+    told = {
+        head + "contents.0.message_content.type": "text", head + "contents.0.message_content.text": "",
+        head + "tool_calls.0.tool_call.id": "t1", head + "tool_calls.0.tool_call.function.name": "f",
+    }  # fmt: skip
+    assert [part["type"] for part in output(read({**LLM, **told}))[0]["parts"]] == ["tool_call"]
+
+
+def test_an_embedding_whose_usage_stands_in_its_output() -> None:
+    """Haystack's: no count among the attributes, no provider."""
+    told = {
+        "openinference.span.kind": "EMBEDDING", "embedding.model_name": "text-embedding-3-small",
+        "output.value": '{"embedding": "<3-dimensional vector>", "meta": {"usage": {"prompt_tokens": 6, "total_tokens": 6}}}',
+    }  # fmt: skip
+    row = read(told)
+    assert (row.input_tokens, row.provider) == (6, "openai")
+
+
+@pytest.mark.parametrize(
+    ("model", "want"), [("openai/embed", "openai"), ("acme/embed", None), ("claude-5", "anthropic")]
+)
+def test_a_provider_told_by_a_models_name(model: str, want: str | None) -> None:
+    assert read({**LLM, "llm.model_name": model}).provider == want

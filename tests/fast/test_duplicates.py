@@ -197,6 +197,108 @@ def test_a_stream_whose_span_has_no_id_in_a_trace_of_its_own(store: Store) -> No
     assert duplicates(store) == {"1": None, "2": "1", "3": None}
 
 
+ASKED = '[{"role":"user","parts":[{"type":"text","content":"Why is the sky blue?"}]}]'
+
+
+def asked(tokens: tuple[int | None, int | None] = (None, None), **more: Any) -> dict[str, Any]:
+    """Attributes of a call without a response id."""
+    return call(
+        None, tokens=tokens, text=more.pop("text", None), more={"gen_ai.input.messages": ASKED, **more}
+    )
+
+
+def test_a_refused_call_that_two_roots_tell_of(store: Store) -> None:
+    store.take(
+        of(1, asked(), scope=OI, at=(0, 100), status="error"),
+        of(2, asked(), trace=2, at=(10, 90), status="error"),
+        of(3, asked(**{"gen_ai.request.model": "other", "gen_ai.response.model": "other"}), trace=3, at=(20, 80), status="error"),
+        of(4, asked(), trace=4, at=(20, 80)),
+    )  # fmt: skip
+    assert [row["duplicate_of"] is None for row in store.rows().values()] == [True, False, True, True]
+
+
+def test_two_refused_calls_at_one_time_are_two(store: Store) -> None:
+    store.take(
+        of(1, asked(), scope=OI, at=(0, 100), status="error"),
+        of(2, asked(), scope=OI, trace=2, at=(1, 99), status="error"),
+        of(3, asked(), trace=3, at=(10, 90), status="error"),
+        of(4, asked(), trace=4, at=(11, 89), status="error"),
+    )
+    assert sum(row["duplicate_of"] is None for row in store.rows().values()) == 2
+
+
+def test_a_stream_that_lacks_its_input_tokens(store: Store) -> None:
+    """LangChain's span of a streamed message has 0 of them; the client's span, without content, has them."""
+    store.take(
+        of(1, call("lc_run--1", tokens=(0, 31), text="Hi"), scope=OI, at=(0, 100)),
+        of(2, call("msg_1", tokens=(49, 31)), scope=SDK, trace=2, at=(10, 90)),
+    )
+    assert duplicates(store) == {"1": None, "2": "1"}
+    assert store.rows()["1"]["input_tokens"] == 49
+
+
+def test_a_stream_whose_span_ends_before_it_is_read(store: Store) -> None:
+    outer = {
+        "openinference.span.kind": "LLM", "llm.model_name": "gpt-4o", "llm.output_messages.0.message.role": "assistant",
+        "llm.output_messages.0.message.content": "Hi there ",
+        "spanreel.events": [{"name": "First Token Stream Event", "time_ns": T0 + 60_000_000, "attributes": {}}],
+    }  # fmt: skip
+    store.take(of(1, outer, scope=OI, at=(0, 2)), of(2, call("r-1", text="Hi there"), trace=2, at=(4, 90)))
+    assert sorted(row["duplicate_of"] is None for row in store.rows().values()) == [False, True]
+    assert sum(total["input_tokens"] or 0 for total in store.totals()) == 49
+
+
+def test_one_answer_id_in_one_trace_wherever_its_spans_stand(store: Store) -> None:
+    """Logfire tells of a streamed call in a log beside the request, below which the client's own span stands."""
+    told = call(
+        "msg_1", text="Hi", more={"logfire.span_type": "log", "duration": 0.08, "logfire.msg_template": "streaming response from x"}
+    )  # fmt: skip
+    store.take(
+        of(1, {}, at=(0, 900)),
+        of(2, {"openinference.span.kind": "CHAIN"}, parent=1, scope="logfire.anthropic", at=(1, 10)),
+        of(3, call("msg_1"), parent=2, scope=SDK, at=(5, 90)),
+        of(4, told, parent=1, scope="logfire.anthropic", at=(600, 600)),
+    )
+    assert duplicates(store) == {"3": "4", "4": None}
+
+
+def test_one_answer_id_in_two_processes_is_two_calls(store: Store) -> None:
+    """Local servers number their answers anew, so two programs may be told the same id at the same time."""
+    one, other = (
+        call("chatcmpl-1", text="Hi", more={"spanreel.otlp": {"resource": {"process.pid": pid}}})
+        for pid in (1, 2)
+    )
+    store.take(of(1, one, scope=OI, at=(0, 100)), of(2, other, trace=2, at=(10, 90)))
+    assert duplicates(store) == {"1": None, "2": None}
+
+
+@pytest.mark.parametrize("ids_told", [True, False])
+def test_parallel_calls_with_one_answer_are_as_many_as_they_were(store: Store, ids_told: bool) -> None:
+    """Four calls with the same question, answer and id, each told of by two packages; and four told of by one."""
+    identity = "chatcmpl-1" if ids_told else None
+    pairs = [
+        of(
+            10 * number + depth,
+            call(identity, text="Hi"),
+            trace=trace,
+            scope=scope,
+            at=(number + depth, 100 - depth),
+        )
+        for number in range(1, 5)
+        for depth, scope, trace in ((1, OI, number), (2, GENAI, number + 10))
+    ]
+    if not ids_told:  # the client's own span knows
+        for number, pair in enumerate(pairs):
+            if pair["scope"] == GENAI:
+                pair["attributes"]["gen_ai.response.id"] = f"r-{number}"
+    alone = [
+        of(90 + number, call(identity, text="Hi"), trace=90 + number, scope=SDK, at=(300 + number, 400))
+        for number in range(4)
+    ]
+    store.take(*pairs, *alone)
+    assert sum(row["duplicate_of"] is None for row in store.rows().values()) == 8
+
+
 def test_two_spans_of_one_retrieval_and_of_one_tool_call(store: Store) -> None:
     """LlamaIndex makes `retrieve` and `_retrieve`, MCP's client a second span below the tool's."""
     query = {"openinference.span.kind": "RETRIEVER", "input.value": "refunds?"}

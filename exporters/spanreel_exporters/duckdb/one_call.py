@@ -10,8 +10,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from spanreel.analysis.dialects import foreign, normalise
-from spanreel.analysis.duplicates import CALL_KINDS, PAIRED_KINDS, Key, Step, Told, is_run, settle
+from spanreel.analysis.dialects import foreign, logfire, normalise
+from spanreel.analysis.duplicates import (
+    CALL_KINDS,
+    PAIRED_KINDS,
+    TOLERANCE_NS,
+    Key,
+    Step,
+    Told,
+    is_run,
+    settle,
+)
 from spanreel.analysis.record import USAGE_FIELDS, Canonical, RawSpan
 from spanreel_exporters.duckdb import lookup
 
@@ -28,6 +37,7 @@ _COMPARED: Final = (
     *USAGE_FIELDS, "provider", "request_model", "response_model", "finish_reason", "service_tier", "error_type",
     "error_message",
 )  # fmt: skip
+_PROCESS: Final = ("process.pid", "host.name")
 Window = tuple[int, int]
 """First and last ns."""
 
@@ -164,15 +174,16 @@ def _responses(
     return [
         lookup.Response(
             raw.trace_id,
-            "" if is_run(row) else row.response_id,
+            "" if row.response_id is None or is_run(row) else row.response_id,
             row.request_model or "",
             row.response_model or "",
-            raw.start_ns,
-            raw.end_ns or raw.start_ns,
+            logfire.began_ns(raw) - TOLERANCE_NS,
+            (raw.end_ns or raw.start_ns) + TOLERANCE_NS,
             raw.parent_id is None,
+            foreign.scope(raw)[0],
         )
         for raw, row in spans
-        if row.kind in CALL_KINDS and raw.trace_id in windows and row.response_id
+        if row.kind in CALL_KINDS and raw.trace_id in windows
     ]
 
 
@@ -190,7 +201,16 @@ def _told(raw: RawSpan, row: Canonical) -> Step:
     if row.kind not in PAIRED_KINDS:
         return Step(key, raw.parent_id, row.kind, raw.start_ns, raw.end_ns)
     source = WIRE if raw.attempts else (foreign.scope(raw)[0] or "?") if foreign.is_foreign(raw) else OWN
-    return Told(key, raw.parent_id, row.kind, raw.start_ns, raw.end_ns, source, row, raw.status == "error")
+    return Told(
+        key, raw.parent_id, row.kind, logfire.began_ns(raw), raw.end_ns, source, row, raw.status == "error",
+        process=_process(raw),
+    )  # fmt: skip
+
+
+def _process(raw: RawSpan) -> tuple[object, ...]:
+    """Process id and host of another instrumentation's span, as far as it says them."""
+    resource = foreign.otlp(raw, "resource")
+    return tuple(resource.get(name) for name in _PROCESS) if isinstance(resource, dict) else ()
 
 
 def _replace(batch: Batch, old: dict[Key, Stored], calls: list[Told], kept: dict[Key, Key]) -> None:

@@ -4,8 +4,9 @@
 others its duplicates. A pure function of the set of spans: neither their order nor the batches they came in matter.
 
 Spans are one call when one encloses the other (as an ancestor with nothing but plain steps between, as a sibling,
-or as the root of a trace of its own with the same response id), they come from different instrumentations or are
-nested, and nothing that both tell differs: response id, model, tokens.
+by the same response id, or as the root of a trace of its own with the same answer or the same failure, where one of
+the two has no id), they come from different instrumentations or are nested, and nothing that both tell differs:
+process, response id, model, tokens.
 """
 
 from __future__ import annotations
@@ -58,8 +59,27 @@ class Told(Step):
     """The instrumentation that made it: a scope's name, `wire`, or `spanreel`."""
     row: Canonical
     failed: bool = False
+    process: tuple[object, ...] = ()
+    """Which process it says that it ran in (process id, host); None for what it does not say."""
     aggregate: list[Told] = field(default_factory=list)
     """Calls whose usage this one's is the sum of, where it tells none itself."""
+
+    @property
+    def end(self) -> int:
+        """When it ended, or when its first token came, if that was later."""
+        if self.end_ns is None:
+            return _UNENDED
+        return max(self.end_ns, self.first_ns)
+
+    @property
+    def first_ns(self) -> int:
+        """When its first token came; its start where it does not say."""
+        return self.start_ns + int((self.row.ttft_ms or 0) * 1e6)
+
+    @property
+    def outlived(self) -> bool:
+        """Whether the answer came after the span had ended, as of streams that are read later on."""
+        return self.end_ns is not None and self.first_ns > self.end_ns
 
 
 def settle(steps: Iterable[Step], calls: Sequence[Told]) -> dict[Key, Key]:
@@ -181,16 +201,17 @@ def _side_by_side(ordered: Sequence[Told], into: dict[Key, Key]) -> None:
             groups[call.key[0], call.parent, call.kind].append(call)
     for group in groups.values():
         if len({call.source for call in group}) > 1:
-            _pair(group, into, by_id=False)
+            _pair(group, into, by_answer=False)
 
 
 def _across(ordered: Sequence[Told], into: dict[Key, Key]) -> None:
-    """Calls of two traces, one of them a root, with one response id; or one answer, where one has none."""
+    """Calls wherever they stand with one response id; of two traces, with one answer or failure where one has none."""
     left = [call for call in ordered if call.key not in into and call.kind in CALL_KINDS]
     _pair_groups(left, lambda call: call.row.response_id, into)
-    left = [call for call in left if call.key not in into]
-    if any(is_run(call.row) for call in left):
-        _pair_groups(left, _said, into)
+    for sign in (_said, _sized, _refused):
+        left = [call for call in left if call.key not in into]
+        if any(_anonymous(call.row) for call in left):
+            _pair_groups(left, sign, into)
 
 
 def _pair_groups(calls: Sequence[Told], sign: Callable[[Told], object], into: dict[Key, Key]) -> None:
@@ -200,22 +221,32 @@ def _pair_groups(calls: Sequence[Told], sign: Callable[[Told], object], into: di
         if told:
             groups[told, call.kind].append(call)
     for group in groups.values():
-        if len({call.key[0] for call in group}) > 1 and len({call.source for call in group}) > 1:
-            _pair(group, into, by_id=True)
+        if len({call.source for call in group}) > 1:
+            _pair(group, into, by_answer=True)
 
 
 def _said(call: Told) -> object:
-    """Text and exact usage of an answer: what two spans of one call share where one of them has no id of it."""
-    row = call.row
-    if call.kind != "llm" or not _counts(row) or row.output is None:
+    """The text of an answer, or the tools it asks for: what two spans share of which one has no id of it."""
+    if call.kind != "llm" or call.row.output is None:
         return None
-    text = _plain("".join(str(part.get("content") or part.get("name") or "") for part in _parts(row.output)))
-    return (text, row.input_tokens, row.output_tokens) if text else None
+    return _plain(
+        "".join(str(part.get("content") or part.get("name") or "") for part in _parts(call.row.output))
+    )
 
 
-def _parts(output: str) -> list[dict[str, Any]]:
+def _sized(call: Told) -> object:
+    """How long an answer was: all that a span without content tells of it."""
+    return call.row.output_tokens if call.kind == "llm" else None
+
+
+def _refused(call: Told) -> object:
+    """That there was no answer."""
+    return call.failed and not _counts(call.row)
+
+
+def _parts(body: str) -> list[dict[str, Any]]:
     try:
-        told = orjson.loads(output)
+        told = orjson.loads(body)
     except ValueError:
         return []
     return [
@@ -227,18 +258,23 @@ def _parts(output: str) -> list[dict[str, Any]]:
     ]
 
 
+def _anonymous(row: Canonical) -> bool:
+    """Whether a call has no response id that another span of it could have."""
+    return row.response_id is None or is_run(row)
+
+
 def is_run(row: Canonical) -> bool:
     """Whether the response id is a framework's own, which no other span of the call has."""
     return (row.response_id or "").startswith(RUN_IDS)
 
 
-def _pair(group: Sequence[Told], into: dict[Key, Key], *, by_id: bool) -> None:
+def _pair(group: Sequence[Told], into: dict[Key, Key], *, by_answer: bool) -> None:
     """Join the calls of a group two by two, the best fit first; of one instrumentation no two join one other."""
     fits = sorted(
         (_distance(one, other), one.key, other.key, one, other)
         for index, one in enumerate(group)
         for other in _later(group, index, one)
-        if _may_pair(one, other, by_id=by_id)
+        if (_one_answer if by_answer else _one_place)(one, other)
     )
     joined: dict[Key, set[str]] = {call.key: {call.source} for call in group}
     for _, _, _, one, other in fits:
@@ -257,18 +293,54 @@ def _later(group: Sequence[Told], index: int, one: Told) -> Iterable[Told]:
         yield other
 
 
-def _may_pair(one: Told, other: Told, *, by_id: bool) -> bool:
-    if one.source == other.source or not _encloses(one, other) or _differ(one, other):
+def _one_place(one: Told, other: Told) -> bool:
+    """Whether two calls below one parent are one."""
+    if not _compatible(one, other):
         return False
-    if by_id:
-        known = _ids_agree(one.row, other.row) or is_run(one.row) or is_run(other.row)
-        return known and one.key[0] != other.key[0] and (one.parent is None or other.parent is None)
     if one.kind in STEP_KINDS:
         return _same_step(one, other) and one.failed == other.failed
     if _ids_agree(one.row, other.row):
         return True
     agree = not (_counts(one.row) and _counts(other.row)) or _tokens_agree(one.row, other.row)
     return agree and one.failed == other.failed
+
+
+def _one_answer(one: Told, other: Told) -> bool:
+    """Whether two calls with one sign, wherever they stand, are one."""
+    if not _compatible(one, other) or _apart(one, other):
+        return False
+    if one.key[0] != other.key[0] and one.parent is not None and other.parent is not None:
+        return False
+    if _ids_agree(one.row, other.row) and not is_run(one.row):
+        return True
+    if one.key[0] == other.key[0] or not (_anonymous(one.row) or _anonymous(other.row)):
+        return False
+    return (
+        bool(_models(one.row)) and bool(_models(other.row)) and one.failed == other.failed
+        and _tokens_agree(one.row, other.row) and _same_text(one.row.input, other.row.input)
+        and _same_text(one.row.output, other.row.output)
+    )  # fmt: skip
+
+
+def _compatible(one: Told, other: Told) -> bool:
+    return one.source != other.source and _encloses(one, other) and not _differ(one, other)
+
+
+def _apart(one: Told, other: Told) -> bool:
+    """Whether they say that they ran in different processes."""
+    return any(
+        mine is not None and its is not None and mine != its
+        for mine, its in zip(one.process, other.process, strict=False)
+    )
+
+
+def _same_text(one: str | None, other: str | None) -> bool:
+    """Whether the texts of two bodies are one, or one is a part of the other; a body without text says nothing."""
+    first, second = (
+        _plain("".join(str(part.get("content") or "") for part in _parts(body or "")))
+        for body in (one, other)
+    )
+    return not first or not second or first in second or second in first
 
 
 def _distance(one: Told, other: Told) -> tuple[bool, int]:
@@ -308,7 +380,11 @@ def _encloses(one: Step, other: Step) -> bool:
 
 
 def _within(inner: Step, outer: Step) -> bool:
-    return inner.start_ns >= outer.start_ns - TOLERANCE_NS and inner.end <= _reach(outer)
+    if inner.start_ns < outer.start_ns - TOLERANCE_NS:
+        return False
+    if isinstance(outer, Told) and outer.outlived:  # nobody knows when it ended
+        return inner.start_ns <= outer.end
+    return inner.end <= _reach(outer)
 
 
 def _reach(step: Step) -> int:
@@ -354,8 +430,9 @@ def _counts(row: Canonical) -> bool:
 
 
 def _tokens_agree(one: Canonical, other: Canonical) -> bool:
+    """Whether the counts are the same; 0 is what some write where they were told none."""
     return all(
-        a is None or b is None or _near(a, b)
+        not a or not b or _near(a, b)
         for a, b in ((one.input_tokens, other.input_tokens), (one.output_tokens, other.output_tokens))
     )
 
@@ -406,7 +483,7 @@ def _gain(call: Told, others: Sequence[Told]) -> None:
             dated
             and row.response_model
             and dated != row.response_model
-            and dated.startswith(row.response_model)
+            and dated.startswith(row.response_model.rpartition("/")[2])
         ):
             row.response_model = dated
 
@@ -442,6 +519,8 @@ def _best_usage(call: Told, others: Sequence[Told]) -> Canonical | None:
         cached = (one.row.cache_read_tokens or 0) + (one.row.cache_write_tokens or 0)
         if cached and one.row.input_tokens == (first.input_tokens or 0) + cached:
             return one.row
+        if not first.input_tokens and one.row.input_tokens and one.row.output_tokens == first.output_tokens:
+            return one.row  # a stream whose first event, which has the input, was not looked at
     return first
 
 

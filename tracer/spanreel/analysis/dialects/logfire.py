@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from spanreel.analysis.dialects import foreign, genai, vocabulary
 from spanreel.analysis.dialects.messages import Message, answers, loose
-from spanreel.analysis.dialects.reading import Attributes, dump, first, mapping, sequence, words
+from spanreel.analysis.dialects.reading import Attributes, dump, first, mapping, number, sequence, words
 from spanreel.analysis.dialects.usage_shapes import provider_usage, usage_in
 from spanreel.analysis.record import Canonical, RawSpan
 
@@ -23,6 +23,8 @@ _PROVIDERS: Final = {
 }
 _LLM_TEMPLATES: Final = ("Chat Completion with", "Responses API with", "Completion with", "Message with")
 STREAMED: Final = "streaming response from"
+_LONGEST_S: Final = 86_400
+_PRICED_S: Final = 2
 
 
 def matches(raw: RawSpan) -> bool:
@@ -73,6 +75,20 @@ def _only_asks(raw: RawSpan, row: Canonical, template: str) -> bool:
             "gen_ai.operation.name" in get or not template.startswith("Responses")
         )  # before 4 there was no such log
     )
+
+
+def began_ns(raw: RawSpan) -> int:
+    """When the call began: of a streamed call's log, which takes no time itself, as long ago as it says (seconds).
+
+    Before it is written the call's price is worked out, which takes time; where the log has the answer's id, it is
+    looked for that much earlier.
+    """
+    get = raw.attributes
+    took = number(get.get("duration")) if get.get("logfire.span_type") == "log" else None
+    if took is None or took < 0:
+        return raw.start_ns
+    late = _PRICED_S if "gen_ai.response.id" in get else 0
+    return max(0, raw.start_ns - int((min(took, _LONGEST_S) + late) * 1e9))
 
 
 def _kind(template: str, asked: Mapping[str, Any], get: Attributes) -> str:

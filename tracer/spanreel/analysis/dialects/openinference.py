@@ -26,6 +26,7 @@ from spanreel.analysis.dialects.reading import (
     unflatten,
     words,
 )
+from spanreel.analysis.dialects.usage_shapes import provider_usage, usage_in
 from spanreel.analysis.record import Canonical, Document, RawSpan
 from spanreel.protocols.openai_parts import media
 
@@ -55,11 +56,29 @@ def normalise(raw: RawSpan, lose: Callable[[str], None]) -> Canonical:
     asked, answered = mapping(_told(get, "input")), mapping(_told(get, "output"))
     _model(row, raw, asked, answered)
     _usage(row, get)
+    if row.kind == "embedding" and row.input_tokens is None and row.output_tokens is None:
+        provider_usage(row, usage_in(answered))
+    if _prepares(row, raw):
+        row.kind = "chain"
     row.finish_reason = vocabulary.finish(get.get("llm.finish_reason"))
     foreign.first_token(row, raw, at_ns=foreign.first_event(raw, FIRST_EVENT))
     _context(row, get, asked)
     _CONTENTS.get(row.kind, _plain)(row, raw, get)
     return row
+
+
+def _prepares(row: Canonical, raw: RawSpan) -> bool:
+    """Whether a span is of a method that frameworks keep to themselves (`OpenAI._prepare_chat_with_tools`).
+
+    LlamaIndex's instrumentation calls every method of a model's class a call, also those that send nothing.
+    """
+    return (
+        row.kind == "llm"
+        and "._prepare" in raw.name
+        and row.input_tokens is None
+        and row.output_tokens is None
+        and row.response_id is None
+    )
 
 
 def _kind(get: Attributes) -> str:
@@ -112,7 +131,12 @@ def _model(row: Canonical, raw: RawSpan, asked: Mapping[str, Any], answered: Map
         first(told, "id", "response_id", "responseId")
     )
     row.service_tier = words(told.get("service_tier"))
-    row.provider = row.provider or _maker(raw.name)
+    row.provider = (
+        row.provider
+        or _maker(raw.name)
+        or _prefixed(row.request_model)
+        or vocabulary.maker(row.request_model)
+    )
 
 
 def _langchain(answered: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,6 +160,13 @@ _MAKERS: Final = (
     ("voyage", "voyage"), ("jina", "jina"), ("nvidia", "nvidia"), ("watsonx", "ibm.watsonx.ai"),
 )  # fmt: skip
 """Beginnings of the names of frameworks' classes, which their spans are called after -> the provider."""
+
+
+def _prefixed(model: str | None) -> str | None:
+    """The provider in a router's name of a model (`openai/text-embedding-3-small`), where it is one we know."""
+    head, _, rest = (model or "").partition("/")
+    found = vocabulary.provider(head) if rest else None
+    return found if found in {provider for _, provider in _MAKERS} else None
 
 
 def _maker(name: str) -> str | None:
@@ -313,6 +344,8 @@ def _piece(piece: Mapping[str, Any]) -> list[Part]:
     said = first(inner, "text", "content")
     if said is not None:
         return [text_part(said)]
+    if kind == "text":
+        return []
     return [{**inner, "type": str(kind)}] if kind is not None and len(inner) > 1 else []
 
 

@@ -126,6 +126,7 @@ def usage_in(value: object) -> dict[str, Any]:
             "kwargs",
             "llm_output",
             "response_metadata",
+            "meta",
             "response",
             "messages",
             "output",

@@ -59,6 +59,19 @@ _NO_PROVIDER: Final = frozenset(
 )
 
 
+_MODEL_MAKERS: Final = (
+    ("gpt-", "openai"), ("text-embedding-3", "openai"), ("text-embedding-ada", "openai"), ("claude-", "anthropic"),
+    ("gemini-", "gcp.gemini"),
+)  # fmt: skip
+"""Beginnings of the names of models that are called so by their makers alone."""
+
+
+def maker(model: str | None) -> str | None:
+    """Who makes a model that one maker alone calls so; None for any other."""
+    low = (model or "").lower()
+    return next((provider for head, provider in _MODEL_MAKERS if low.startswith(head)), None)
+
+
 def kind(word: object) -> str | None:
     """Our kind for the word of another instrumentation (any case); None where it says nothing."""
     return KIND_WORDS.get(word.strip().lower()) if isinstance(word, str) else None
