@@ -322,3 +322,32 @@ def test_few_bytes_that_stand_for_many(recording: Recording, monkeypatch: pytest
     llm = only(recording.store)
     assert llm.said == "a"
     assert len(llm.response) < 1_000_000
+
+
+SECRET = "sk-proj-planted0123456789abcdefghijklmnopqrstuvwxyzABCDEF"
+
+
+def test_a_secret_in_a_header_that_is_recorded(recording: Recording) -> None:
+    """A key where none belongs: in the user agent, in a request's id."""
+    transport = httpx.MockTransport(
+        lambda _: httpx.Response(200, json=ANSWER, headers={"x-request-id": SECRET, "openai-version": "1"})
+    )
+    with spanreel.span("root"), httpx.Client(transport=transport) as client:
+        headers = {"user-agent": f"mine {SECRET}", "openai-beta": "assistants=v2"}
+        client.post("http://test/v1/chat/completions", json=CHAT, headers=headers)
+    assert b"planted" not in recording.raw()
+    meta = only(recording.store).meta
+    assert meta["request_headers"]["openai-beta"] == "assistants=v2"
+    assert meta["request_headers"]["user-agent"].startswith("mine [REDACTED")
+    assert meta["response_headers"]["openai-version"] == "1"
+
+
+@pytest.mark.parametrize("place", [4_040, 4_070, 4_095])
+def test_a_secret_where_a_long_text_is_cut(recording: Recording, place: int) -> None:
+    """Half of a key looks like none, so that the cut takes all of it; an image keeps its whole beginning."""
+    texts = ["x" * 70_000, "z" * place + f" {SECRET} " + "z" * 5_000_000, "A" * 70_000]
+    answer = {**ANSWER, "texts": texts}
+    llm = ask(recording, json.dumps(answer).encode())
+    assert b"planted" not in recording.raw()
+    assert tokens(llm) == (3, 2)
+    assert json.loads(llm.response)["texts"][2] == "A" * 4_096 + "[... 70000 characters]"

@@ -124,6 +124,7 @@ def write(
         attributes |= attributes_of(call)
     else:
         recorded = _recorded(meta, sent, received)
+    _clean_headers(meta)
     span.record_attempt(sent.retry_count, meta, *_texts(meta, sent.request, recorded))
     redirected = answer.status in REDIRECTS
     if error is not None or received.error is not None or redirected:
@@ -247,6 +248,22 @@ def _meta(sent: Sent, answer: Answer, log: ChunkLog, received: _Received, ending
         "truncated": True if sent.cut or log.cut else None,
     }
     return {key: value for key, value in meta.items() if value is not None}
+
+
+def _clean_headers(meta: dict[str, Any]) -> None:
+    """Take secrets out of the headers' values: a program may put one anywhere, and a gateway may send it back."""
+    active = recorder.active()
+    if active is None:
+        return
+    clean = active.redactor.text
+    headers: list[dict[str, str]] = [meta["request_headers"], meta["response_headers"]]
+    together = "\n".join(value for found in headers for value in found.values())
+    if clean(together) == together:
+        return
+    for key in ("request_headers", "response_headers"):
+        meta[key] = {name: clean(value) for name, value in meta[key].items()}
+    if "request_id" in meta:
+        meta["request_id"] = clean(meta["request_id"])
 
 
 def _recorded(meta: dict[str, Any], sent: Sent, received: _Received) -> bytes:

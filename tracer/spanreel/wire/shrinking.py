@@ -82,6 +82,16 @@ def salvaged(head: bytes, tail: bytes) -> bytes | None:
 
 
 _DECODER = json.JSONDecoder()
+_LAST_WORD = re.compile(r"""[^\s"'=:,;]{1,257}\Z""")
+
+
+def _cut(text: str, longest: int) -> str:
+    """Return the beginning of a text without the word that the cut goes through: half a secret looks like none."""
+    begin = text[:longest]
+    word = _LAST_WORD.search(begin, max(longest - 257, 0))
+    if word is None or word.end() - word.start() > min(256, longest // 2):  # an image has no words
+        return begin
+    return begin[: word.start()]
 
 
 class _Shrinker:
@@ -95,7 +105,7 @@ class _Shrinker:
         if isinstance(value, str):
             if len(value) <= self._longest or self._spare(len(value)):
                 return value
-            return f"{value[: self._longest]}[... {len(value)} characters]"
+            return f"{_cut(value, self._longest)}[... {len(value)} characters]"
         if isinstance(value, list):
             if (
                 len(value) > LONG_ARRAY
