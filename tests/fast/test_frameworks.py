@@ -191,7 +191,7 @@ def test_the_viewer_says_it_in_one_line() -> None:
     ]
     assert answers._unrecorded(one) == [
         {
-            "text": "Not recorded: the steps of CrewAI; calls through grpc.",
+            "text": "Not recorded: the steps of CrewAI; calls through grpc, if there are any.",
             "level": "note",
             "hint": "pip install x",
         }

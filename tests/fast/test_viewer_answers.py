@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
-from viewer_traces import EPOCH_NS
+from viewer_traces import EPOCH_NS, left
 
 from spanreel_viewer import answers, payload, source, story
 from spanreel_viewer.api import routes
@@ -58,6 +58,12 @@ def test_the_head_names_the_failure_that_reached_the_root(store: fixture.Store) 
     assert wrong["fatal"] is True
     assert answer["spans"]["names"][answer["spans"]["columns"]["name"][wrong["at"]]] == "chat gpt-4.1"
     assert answer["story"]["answered"] is None
+
+
+def test_an_answer_that_nobody_read_to_its_end_names_the_call(store: fixture.Store) -> None:
+    store.add(left("1ef7" + fixture.trace_id(7)[4:], EPOCH_NS))
+    wrong = told(store, "1ef7")["story"]["wrong"]
+    assert (wrong["left"], wrong["stopped"], wrong["errors"]) == (1, None, 0)
 
 
 def test_unfinished_and_broken_runs_are_marked(store: fixture.Store) -> None:

@@ -35,6 +35,19 @@ def test_an_imported_library_is_named_by_doctor(tmp_path: Path) -> None:
     assert [check.text for check in doctor(store).checks if check.name == "losses"] == ["nothing was lost"]
 
 
+def test_a_server_of_websockets_calls_nobody() -> None:
+    """What uvicorn and FastAPI import of websockets is their server; only its client makes calls."""
+    code = """
+from spanreel.wire.unseen import found
+serving = dict.fromkeys(("websockets", "websockets.server", "websockets.sansio"))
+print(found(serving), found({**serving, "websockets.client": None}))
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert said.stdout == "[] ['websockets.client']\n"
+
+
 def test_each_is_noted_once(recording: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unseen, "LIBRARIES", ("json", "there.is.no.such"))
     active = recorder.active()

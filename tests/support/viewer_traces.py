@@ -360,6 +360,21 @@ def broken(trace_id: str, start_ns: int) -> Writer:
     return w
 
 
+def left(trace_id: str, start_ns: int) -> Writer:
+    """A streaming answer whose reader left in the middle."""
+    w = Writer(trace_id, start_ns)
+    root = w.span(
+        "POST /chat",
+        "chain",
+        0,
+        90,
+        state="abandoned",
+        body=Body(json.dumps({"text": "Tell me"}), json.dumps("You")),
+    )
+    w.span("chat gpt-4.1", "llm", 10, 80, root, state="abandoned", provider="openai", request_model="gpt-4.1")
+    return w
+
+
 HOSTILE = '<script>window.__owned=1</script><img src="http://evil.example/x.png" onerror="window.__owned=1"> ![x](http://evil.example/y.png) [click](javascript:alert(1))'
 
 

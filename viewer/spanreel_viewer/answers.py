@@ -140,7 +140,7 @@ def _unrecorded(losses: Sequence[LossRow]) -> list[dict[str, str]]:
     frameworks = [name for steps, name, _, _ in told if steps]
     libraries = [name for steps, name, _, _ in told if not steps]
     parts = [f"the steps of {', '.join(frameworks)}"] if frameworks else []
-    parts += [f"calls through {', '.join(libraries)}"] if libraries else []
+    parts += [f"calls through {', '.join(libraries)}, if there are any"] if libraries else []
     remedies = [advice for steps, _, _, advice in told if steps]
     hint = remedies[0] if len(remedies) == 1 else "spanreel doctor"
     return [{"text": f"Not recorded: {'; '.join(parts)}.", "level": "note", "hint": hint}]

@@ -172,7 +172,8 @@ def _wrong(columns: Mapping[str, list[Any]], errors: Mapping[int, str]) -> dict[
         "errors": len(causes),
         "running": sum(1 for bits in flags if bits & payload.RUNNING),
         "interrupted": sum(1 for bits in flags if bits & payload.INTERRUPTED),
-        "stopped": _stopped(flags, parent),
+        "stopped": _innermost(payload.INTERRUPTED, flags, parent),
+        "left": _innermost(payload.ABANDONED, flags, parent),
         "cut": next((place for place, bits in enumerate(flags) if bits & payload.TRUNCATED), None),
         "missing": sum(1 for bits in flags if bits & payload.MISSING_PARENT),
     }
@@ -184,9 +185,9 @@ def _wrong(columns: Mapping[str, list[Any]], errors: Mapping[int, str]) -> dict[
     return found | {"at": worst, "text": errors[worst], "fatal": bool(fatal)}
 
 
-def _stopped(flags: Sequence[int], parent: Sequence[int]) -> int | None:
-    """Where the process was when it ended: the first interrupted span under which none was interrupted."""
-    cut = [place for place, bits in enumerate(flags) if bits & payload.INTERRUPTED]
+def _innermost(bit: int, flags: Sequence[int], parent: Sequence[int]) -> int | None:
+    """Where it happened (the process ended, the reader left): the first span with the bit under which none has it."""
+    cut = [place for place, bits in enumerate(flags) if bits & bit]
     above = {parent[place] for place in cut}
     return next((place for place in cut if place not in above), None)
 

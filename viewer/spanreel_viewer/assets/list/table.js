@@ -187,7 +187,7 @@ function length(row) {
 /** @param {any} row */
 function state(row) {
   if (row.state === "running") return h("span.sr-mark.sr-mark-running", null, "running");
-  if (row.state === "interrupted") return h("span.sr-mark.sr-mark-warn", null, "interrupted");
+  if (row.state === "interrupted" || row.state === "abandoned") return h("span.sr-mark.sr-mark-warn", null, row.state);
   return null;
 }
 

@@ -42,6 +42,7 @@ export function drawHead(host, payload, model, hooks) {
 function state(trace) {
   if (trace.state === "running") return h("span.sr-mark.sr-mark-running", null, "running");
   if (trace.state === "interrupted") return h("span.sr-mark.sr-mark-warn", { title: "The process ended before the trace did" }, "interrupted");
+  if (trace.state === "abandoned") return h("span.sr-mark.sr-mark-warn", { title: "Not read to its end" }, "abandoned");
   if (trace.status === "error") return h("span.sr-mark.sr-mark-error", null, "failed");
   return null;
 }
@@ -80,6 +81,7 @@ function wrong(found, trace, model, hooks) {
   const more = others.length ? h("span.sr-card-more", null, others.join(", ")) : null;
   if (found.at != null) return card(found.fatal ? "What is wrong" : "Failed and caught", found.fatal ? "sr-wrong" : "sr-warned", found.text, found.at, hooks, more, found.at > 0 ? ` in ${model.name[found.at]}` : "");
   if (found.interrupted) return card("What is wrong", "sr-warned", "The process ended before the trace did", found.stopped ?? null, hooks, more, found.stopped > 0 ? ` in ${model.name[found.stopped]}` : "");
+  if (trace.state === "abandoned" && found.left != null) return card("What is wrong", "sr-warned", "The reader left before the end", found.left, hooks, more, found.left > 0 ? ` in ${model.name[found.left]}` : "");
   if (found.cut != null) return card("What is wrong", "sr-warned", "An answer was cut at its output limit", found.cut, hooks);
   if (found.missing) return card("What is wrong", "sr-warned", "Parts of this trace were not recorded", null, hooks, more);
   if (trace.state === "running") return card("What is wrong", "sr-calm", "Nothing so far", null, hooks);
