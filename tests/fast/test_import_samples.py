@@ -1,7 +1,9 @@
 """Runs of real packages, alone and on top of each other, imported from what their exporters wrote.
 
 Each call of the loopback server was answered with 1200 + 40 tokens (chat), 900 + 60 (Responses), 7 (embeddings),
-Gemini 1200 + 40, Mistral 120 + 30, Ollama 26 + 282: so many calls were made as the totals say.
+Gemini 1200 + 40, Mistral 120 + 30, Ollama 26 + 282: so many calls were made as the totals say. In the four whose names
+tell of streams, refusals or Anthropic beside LangChain: Anthropic 21 + 93, of which one with 2257 cached; 25 tokens and
+12 a message + 31 (chat), 1520 + 340 (o4-mini), none (refused; a stream without usage).
 """
 
 from __future__ import annotations
@@ -26,11 +28,15 @@ FOLDER = Path(__file__).parent.parent / "data" / "imports"
 FACTS: dict[str, tuple[int, dict[str, int], int, int, int]] = {
     "genai_langchain_and_openai": (7, {"agent": 1, "embedding": 1, "llm": 5}, 0, 6007, 200),
     "genai_openai_over_openinference": (10, {"embedding": 1, "llm": 4}, 5, 3307, 140),
+    "logfire_anthropic_streams_beside_sdk": (12, {"chain": 4, "llm": 4}, 4, 2320, 372),
     "openinference_google_genai": (4, {"embedding": 1, "llm": 3}, 0, 3600, 120),
     "openinference_haystack_over_openai": (5, {"chain": 2, "llm": 1, "retrieval": 1}, 1, 1200, 40),
+    "openinference_langchain_beside_genai_anthropic": (12, {"llm": 4}, 8, 2320, 372),
     "openinference_langchain_beside_genai_openai": (16, {"agent": 1, "chain": 4, "embedding": 1, "llm": 5}, 5, 6007, 200),
     "openinference_langchain_beside_openai": (16, {"agent": 1, "chain": 4, "embedding": 1, "llm": 5}, 5, 6007, 200),
+    "openinference_langchain_refused_beside_openai": (19, {"chain": 3, "llm": 8}, 8, 1754, 526),
     "openinference_llama_index_over_openai": (22, {"chain": 12, "embedding": 2, "llm": 1, "retrieval": 1}, 6, 1214, 40),
+    "openinference_llama_index_streams_beside_openai": (20, {"chain": 14, "llm": 2, "tool": 2}, 2, 0, 0),
     "openinference_mistralai": (3, {"llm": 3}, 0, 360, 90),
     "openinference_ollama": (3, {"llm": 3}, 0, 78, 846),
     "openinference_openai_dual": (5, {"embedding": 1, "llm": 4}, 0, 3307, 140),

@@ -181,18 +181,20 @@ class Response:
     """The instrumentation that made its span; empty for one of ours."""
 
 
-def same_response(con: duckdb.DuckDBPyConnection, asked: Collection[Response]) -> Iterable[Place]:
+def same_response(
+    con: duckdb.DuckDBPyConnection, asked: Collection[Response], *, late_ns: int
+) -> Iterable[Place]:
     """Calls of other traces at the same time that may be one of these; one of the two is a root.
 
     By the response id; by the model where one of the two has none, which spans of streams often have not and those of
-    failed calls never, if another instrumentation made it.
+    failed calls never, if another instrumentation made it. By its id also a log that came `late_ns` after the call.
     """
     params = {
         "trace_ids": [one.trace_id for one in asked], "responses": [one.response_id for one in asked],
         "requested": [one.request_model for one in asked], "answering": [one.response_model for one in asked],
         "lows": [one.start_ns for one in asked], "highs": [one.end_ns for one in asked],
         "roots": [one.is_root for one in asked], "scopes": [_scope(one.scope) for one in asked], "low": min(one.start_ns for one in asked),
-        "high": max(one.end_ns for one in asked),
+        "high": max(one.end_ns for one in asked), "late": late_ns,
     }  # fmt: skip
     return [Place(*row) for row in con.execute(sql("same_response"), params).fetchall()]
 

@@ -87,9 +87,16 @@ def _concerned(batch: Batch) -> dict[str, Window]:
         traces |= lookup.foreign_traces(batch.con, own)
     traces |= _answered_elsewhere(batch, traces)
     windows: dict[str, Window] = {}
-    for raw in batch.spans:
+    for raw, row in zip(batch.spans, batch.canonical, strict=True):
         if raw.trace_id in traces:
             _widen(windows, raw.trace_id, raw.start_ns, raw.end_ns)
+            if row.kind in CALL_KINDS:
+                _widen(
+                    windows,
+                    raw.trace_id,
+                    logfire.began_ns(raw),
+                    (raw.end_ns or raw.start_ns) + logfire.LATE_NS,
+                )
     return windows
 
 
@@ -145,7 +152,7 @@ def _stored(batch: Batch, windows: dict[str, Window], here: set[Key]) -> tuple[l
         wider = {trace: window for trace, window in windows.items() if asked.get(trace) != window}
         asked.update(wider)
         found = list(lookup.places(batch.con, wider, most=MOST_ROWS)) if wider else []
-        found += lookup.same_response(batch.con, todo) if todo else ()
+        found += lookup.same_response(batch.con, todo, late_ns=logfire.LATE_NS) if todo else ()
         fresh = [
             place for place in found if place.seq not in seen and (place.trace_id, place.span_id) not in here
         ]

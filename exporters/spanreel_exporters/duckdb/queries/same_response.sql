@@ -6,14 +6,14 @@ JOIN (
   SELECT unnest($trace_ids) AS trace_id, unnest($responses) AS response, unnest($requested) AS requested,
          unnest($answering) AS answering, unnest($lows) AS low, unnest($highs) AS high, unnest($roots) AS is_root,
          unnest($scopes) AS scope
-) AS a ON s.start_ns <= a.high AND s.end_ns >= a.low
+) AS a ON s.start_ns <= a.high + $late AND s.end_ns >= a.low
 JOIN store.trace_row AS t ON t.trace_id = s.trace_id
-WHERE s.start_ns <= $high AND s.end_ns >= $low AND s.kind IN ('llm', 'embedding', 'rerank')
+WHERE s.start_ns <= $high + $late AND s.end_ns >= $low AND s.kind IN ('llm', 'embedding', 'rerank')
   AND s.trace_id <> a.trace_id AND (a.is_root OR s.parent_id IS NULL)
   AND (
     (a.response <> '' AND contains(s.attributes, a.response))
     OR (
-      (s.request_model = a.requested OR s.response_model = a.answering)
+      s.start_ns <= a.high AND (s.request_model = a.requested OR s.response_model = a.answering)
       AND (a.scope = '' OR NOT contains(s.attributes, a.scope))
     )
   )

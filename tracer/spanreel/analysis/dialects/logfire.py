@@ -25,6 +25,8 @@ _LLM_TEMPLATES: Final = ("Chat Completion with", "Responses API with", "Completi
 STREAMED: Final = "streaming response from"
 _LONGEST_S: Final = 86_400
 _PRICED_S: Final = 2
+LATE_NS: Final = _PRICED_S * 1_000_000_000
+"""How long after its call a log that tells of it may come."""
 
 
 def matches(raw: RawSpan) -> bool:
