@@ -408,6 +408,10 @@ def message(role: str, *parts: dict[str, object]) -> dict[str, object]:
             "there",
         ),
         ([message("assistant", {"type": "tool_call", "name": "f", "arguments": {"x": 1}})], 'f({"x":1})'),
+        (
+            [message("assistant", {"type": "embedding", "count": 2, "dimension": 4})],
+            "2 vectors of 4 dimensions",
+        ),
         ([{"role": "user", "content": "openai"}], "openai"),
         ("a\n\n  b", "a b"),
         (None, None),

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
-from viewer_traces import EPOCH_NS, left
+from viewer_traces import EPOCH_NS, left, retried
 
 from spanreel_viewer import answers, payload, source, story
 from spanreel_viewer.api import routes
@@ -58,6 +58,11 @@ def test_the_head_names_the_failure_that_reached_the_root(store: fixture.Store) 
     assert wrong["fatal"] is True
     assert answer["spans"]["names"][answer["spans"]["columns"]["name"][wrong["at"]]] == "chat gpt-4.1"
     assert answer["story"]["answered"] is None
+
+
+def test_a_call_that_was_tried_again_is_told_by_its_answer(store: fixture.Store) -> None:
+    store.add(retried("4e74" + fixture.trace_id(8)[4:], EPOCH_NS))
+    assert told(store, "4e74")["story"]["answered"] == {"text": "1 vector of 8 dimensions", "at": 1}
 
 
 def test_an_answer_that_nobody_read_to_its_end_names_the_call(store: fixture.Store) -> None:

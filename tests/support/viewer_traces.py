@@ -375,6 +375,26 @@ def left(trace_id: str, start_ns: int) -> Writer:
     return w
 
 
+def retried(trace_id: str, start_ns: int) -> Writer:
+    """A call outside of any trace that was refused once and then answered, with one vector."""
+    w = Writer(trace_id, start_ns)
+    vector = [{"role": "assistant", "parts": [{"type": "embedding", "count": 1, "dimension": 8}]}]
+    w.span(
+        "embeddings m",
+        "embedding",
+        0,
+        10,
+        status="error",
+        error_type="429",
+        duplicate_of=f"0002{trace_id[:12]}",
+    )
+    w.span(
+        "embeddings m", "embedding", 20, 30, search_units=1, cost_source="unpriced",
+        body=Body(json.dumps("Hi"), json.dumps(vector)),
+    )  # fmt: skip
+    return w
+
+
 HOSTILE = '<script>window.__owned=1</script><img src="http://evil.example/x.png" onerror="window.__owned=1"> ![x](http://evil.example/y.png) [click](javascript:alert(1))'
 
 

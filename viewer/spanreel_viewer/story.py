@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from spanreel_exporters.duckdb.preview import vectors
 from spanreel_viewer import payload
 
 Body = Callable[[int], tuple[str | None, str | None]]
@@ -52,6 +53,8 @@ def message_text(message: Any, *, limit: int = LIMIT) -> str:
             texts.append(part)
         elif isinstance(part, dict) and part.get("type", "text") in {"text", "input_text", "output_text"}:
             texts.append(str(part.get("content", part.get("text", ""))))
+        elif isinstance(part, dict) and part.get("type") == "embedding" and "dimension" in part:
+            texts.append(vectors(part))
     return "\n".join(text for text in texts if text)[:limit]
 
 
@@ -129,8 +132,10 @@ def _unless_too_deep(
 
 
 def _root(columns: Mapping[str, list[Any]]) -> int:
+    """The first span without a parent that is no attempt which was tried again; else the first without a parent."""
     roots = [place for place, parent in enumerate(columns["parent"]) if parent < 0]
-    return roots[0] if roots else -1
+    answering = [place for place in roots if not columns["flags"][place] & payload.DUPLICATE]
+    return (answering or roots or [-1])[0]
 
 
 def _asked(columns: Mapping[str, list[Any]], kinds: Sequence[str], body: Body) -> dict[str, Any] | None:

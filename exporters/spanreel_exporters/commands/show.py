@@ -176,7 +176,8 @@ def _print_span(out: terminal.Terminal, prefix: str, span: SpanRow, width: int, 
     if span.cost_usd is not None:
         cells.append(terminal.money(span.cost_usd))
     elif span.cost_source == "unpriced":
-        cells.append("no price" if span.input_tokens is not None else "no usage")
+        used = span.input_tokens is not None or span.search_units is not None
+        cells.append("no price" if used else "no usage")
     if span.attempts is not None and span.attempts > 1:
         cells.append(f"{span.attempts} attempts")
     if span.document_count:

@@ -82,6 +82,8 @@ def _speak_dict(value: dict[str, Any], last: bool, answer: bool, depth: int) -> 
         return f"{value.get('name')}({_flat(value.get('arguments'))})"
     if value.get("type") == "tool_call_response":
         return _flat(value.get("response"))
+    if value.get("type") == "embedding" and "dimension" in value:
+        return vectors(value)
     for key in _SPEAKING:
         if value.get(key):
             return _speak(value[key], last, answer, depth + 1)
@@ -90,6 +92,12 @@ def _speak_dict(value: dict[str, Any], last: bool, answer: bool, depth: int) -> 
         if not answer or isinstance(only, str):
             return _speak(only, last, answer, depth + 1)
     return ""
+
+
+def vectors(part: dict[str, Any]) -> str:
+    """What an embedding's answer was, whose numbers are not kept: how many vectors, how long."""
+    count, dimension = part.get("count"), part.get("dimension")
+    return f"{count} vector{'' if count == 1 else 's'} of {dimension} dimensions"
 
 
 def _flat(value: Any) -> str:
