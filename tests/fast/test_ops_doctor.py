@@ -235,3 +235,17 @@ def test_every_file_of_a_store_is_closed_to_others(tmp_path: Path) -> None:
         os.umask(before)
     loose = [p.name for p in (tmp_path / "s").iterdir() if p.is_file() and p.stat().st_mode & 0o077]
     assert loose == []
+
+
+def test_prices_of_ones_own_are_named_and_their_mistakes_too(store: Path) -> None:
+    def told() -> list[tuple[str, str]]:
+        return [(check.level, check.text) for check in doctor(store).checks if check.name == "prices"]
+
+    assert told() == []
+    mine = store / "prices.toml"
+    mine.write_text('name = "mine"\nupdated = 2026-11-01\n[[price]]\nmodel = "m"\ninput = 1\n')
+    assert told() == [("ok", "mine (2026-11-01) before the bundled book")]
+    mine.write_text('name = "mine"\n[[price]]\nmodel = "m"\ninpt = 1\n')
+    ((level, text),) = told()
+    assert level == "warn"
+    assert f"{mine}:4: inpt" in text

@@ -79,7 +79,7 @@ def doctor(store: Path) -> Report:
     if place.level == "error":
         return Report(str(store), tuple(checks), facts)
     looks: tuple[Callable[[Path, dict[str, Any]], Iterator[Check]], ...] = (
-        _disk, _locks, _database, _journal, _keeper, _settings,
+        _disk, _locks, _database, _journal, _keeper, _prices, _settings,
     )  # fmt: skip
     for look in looks:
         try:
@@ -419,6 +419,20 @@ def last_log_line(store: Path) -> str:
         )
     except OSError:
         return ""
+
+
+def _prices(store: Path, _facts: dict[str, Any]) -> Iterator[Check]:
+    """The price files of the user's own; where there are none, the book prices alone and nothing is said."""
+    from spanreel.analysis import pricing
+
+    prices = pricing.load_or_explain(store)
+    if prices.trouble:
+        yield Check(
+            "prices", "warn", prices.trouble, "put it right; until then calls are priced without this file"
+        )
+    if prices.files:
+        names = ", ".join(file.source.removeprefix("user:") for file in prices.files)
+        yield Check("prices", "ok", f"{names} before the bundled book")
 
 
 def _settings(_store: Path, _facts: dict[str, Any]) -> Iterator[Check]:
