@@ -139,6 +139,12 @@ def test_a_swap(run: Run) -> None:
     assert found["estimate"] == ["o3=anthropic/claude-sonnet-4-5 (the tokens are those of the first)"]
 
 
+def test_a_swap_that_meets_no_call_says_so(run: Run) -> None:
+    code, out, err = run("--swap", "o33=anthropic/claude-sonnet-4-5")
+    assert (code, err) == (0, "note: no call of 'o33' was swapped\n")
+    assert "difference +$0" in out
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [

@@ -164,10 +164,19 @@ def _run(arguments: argparse.Namespace) -> int:
         with reader.bill(filters, estimate) as bill:
             out = output.Output(terminal.Terminal(), arguments.json, arguments.csv, arguments.limit)
             code = _answer(arguments, bill, _Asked(by, estimate, prices, exported), out)
-        notices = [*reader.notices, *([prices.trouble] if prices.trouble else []), *_lost(reader)]
+            unmet = _unmet(bill, estimate)
+        notices = [*unmet, *reader.notices, *([prices.trouble] if prices.trouble else []), *_lost(reader)]
     for notice in notices:
         sys.stderr.write(f"note: {terminal.one_line(notice)}\n")
     return code
+
+
+def _unmet(bill: Bill, estimate: Estimate | None) -> list[str]:
+    """Swaps that met no call, in words: the sums are then what they were."""
+    if estimate is None or not estimate.swaps:
+        return []
+    meant = {group.key[0] for group in bill.groups(("model",))}
+    return [f"no call of {swap.old!r} was swapped" for swap in estimate.swaps if swap.new not in meant]
 
 
 def _lost(reader: DuckReader) -> list[str]:
