@@ -77,6 +77,25 @@ def test_a_run_with_another_id_is_not_this_call() -> None:
     assert pairs(link(steps)) == [("a", "find", None), (None, "find", "t")]
 
 
+@pytest.mark.parametrize("value", ["alpha", 7, [1, 2], ""])
+def test_the_one_argument_without_its_name(value: Any) -> None:
+    calls = link([ask("m", 1, ("c1", "lookup", {"key": value})), run("t", 2, "lookup", value)])
+    assert pairs(calls) == [("m", "lookup", "t")]
+
+
+@pytest.mark.parametrize("held", ["data", "kwargs", None])
+def test_a_result_that_names_the_call_it_answers(held: str | None) -> None:
+    """As LangChain's ToolMessage does; what it was called with need not be readable."""
+    said: dict[str, Any] = {"content": "x", "tool_call_id": "c2"}
+    output = json.dumps({held: said} if held else said)
+    calls = link([
+        ask("m", 1, ("c1", "f", {"a": 1, "b": 2}), ("c2", "f", {"a": 3, "b": 4})),
+        run("t", 2, "f", "{'a': 3, 'b': 4}", output=output),
+    ])  # fmt: skip
+    assert pairs(calls) == [("m", "f", None), ("m", "f", "t")]
+    assert [call.by for call in calls] == [None, "id"]
+
+
 def test_asked_and_not_run_and_run_and_not_asked() -> None:
     steps = [
         ask("a", 5, ("1", "delete", {"id": 1})),

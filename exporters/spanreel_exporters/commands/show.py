@@ -191,7 +191,7 @@ def _print_span(out: terminal.Terminal, prefix: str, span: SpanRow, width: int, 
     if mark is not None:
         line += "  " + out.paint(terminal.one_line(mark, 100), "yellow")
     if span.duplicate_of:
-        line += "  retried"
+        line += "  retried" if span.status == "error" else "  counted once"
     out.line(line)
 
 

@@ -41,7 +41,7 @@ class Step:
     input: str | None = None
     """Of a tool; nothing is read of others'."""
     output: str | None = None
-    """Of a model; nothing is read of others'."""
+    """Of a model, and of a tool, whose result may name the call (LangChain's ToolMessage)."""
     attributes: str | None = None
 
 
@@ -149,6 +149,13 @@ def _within_arguments(ask: _Ask, run: _Run) -> bool:
     ) and bool(ask.arguments)
 
 
+def _only_argument(ask: _Ask, run: _Run) -> bool:
+    """The one value that was asked for, without its name, as LangChain calls a tool of one argument."""
+    if not (_may_be(ask, run) and isinstance(ask.arguments, dict) and len(ask.arguments) == 1):
+        return False
+    return not isinstance(run.given, dict) and _key(next(iter(ask.arguments.values()))) == _key(run.given)
+
+
 def _same_name(ask: _Ask, run: _Run) -> bool:
     """A tool whose arguments were not recorded."""
     return _may_be(ask, run) and not run.forms
@@ -165,6 +172,7 @@ _TIERS: Final[tuple[tuple[By, Any], ...]] = (
     ("id", _same_id),
     ("arguments", _same_arguments),
     ("arguments", _within_arguments),
+    ("arguments", _only_argument),
     ("name", _same_name),
 )
 
@@ -228,7 +236,20 @@ def _run(step: Step) -> _Run:
     given = _meant(step.input)
     about = mapping(_meant(step.attributes))
     call_id = next((_word(about[key]) for key in ID_KEYS if about.get(key)), None)
+    call_id = call_id or _answers(step.output)
     return _Run(step, _names(step), call_id, tuple(_forms(step.input, given)), given)
+
+
+def _answers(output: str | None) -> str | None:
+    """The call that a tool's result says it answers."""
+    if output is None or '"tool_call_id"' not in output:
+        return None
+    result = mapping(_meant(output))
+    for held in (result, mapping(result.get("data")), mapping(result.get("kwargs"))):
+        found = held.get("tool_call_id")
+        if isinstance(found, str) and found:
+            return found
+    return None
 
 
 def _forms(text: str | None, given: Any) -> list[bytes]:

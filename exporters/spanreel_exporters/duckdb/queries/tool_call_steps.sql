@@ -1,6 +1,6 @@
 SELECT
   s.span_id, s.parent_id, s.kind, s.name, s.tool_name, s.start_ns, s.end_ns, s.duplicate_of,
-  CASE WHEN s.kind = 'tool' THEN b.input END, CASE WHEN s.kind = 'llm' THEN b.output END,
+  CASE WHEN s.kind = 'tool' THEN b.input END, b.output,
   CASE WHEN s.kind = 'tool' THEN s.attributes END
 FROM (
   SELECT seq, span_id, parent_id, kind, name, tool_name, start_ns, end_ns, duplicate_of, attributes FROM span_live
