@@ -206,3 +206,9 @@ def test_an_embedding_whose_usage_stands_in_its_output() -> None:
 )
 def test_a_provider_told_by_a_models_name(model: str, want: str | None) -> None:
     assert read({**LLM, "llm.model_name": model}).provider == want
+
+
+@pytest.mark.parametrize("odd", [[1], {"a": 1}, 7, None, True, [["text"]]])
+def test_a_piece_of_an_odd_type(odd: object) -> None:
+    head = "llm.input_messages.0.message.contents.0.message_content."
+    assert read({**LLM, head + "type": odd, head + "text": "Hi"}).kind == "llm"

@@ -200,10 +200,10 @@ def test_a_stream_whose_span_has_no_id_in_a_trace_of_its_own(store: Store) -> No
 ASKED = '[{"role":"user","parts":[{"type":"text","content":"Why is the sky blue?"}]}]'
 
 
-def asked(tokens: tuple[int | None, int | None] = (None, None), **more: Any) -> dict[str, Any]:
+def asked(**more: Any) -> dict[str, Any]:
     """Attributes of a call without a response id."""
     return call(
-        None, tokens=tokens, text=more.pop("text", None), more={"gen_ai.input.messages": ASKED, **more}
+        None, tokens=(None, None), text=more.pop("text", None), more={"gen_ai.input.messages": ASKED, **more}
     )
 
 
@@ -215,6 +215,21 @@ def test_a_refused_call_that_two_roots_tell_of(store: Store) -> None:
         of(4, asked(), trace=4, at=(20, 80)),
     )  # fmt: skip
     assert [row["duplicate_of"] is None for row in store.rows().values()] == [True, False, True, True]
+
+
+@pytest.mark.parametrize("seconds", [1e306, 1e300, 1e12, -1.0, "Infinity"])
+def test_a_wait_that_cannot_be(store: Store, seconds: object) -> None:
+    store.take(
+        of(
+            1,
+            call("r-1", text="Hi", more={"gen_ai.response.time_to_first_chunk": seconds}),
+            scope=OI,
+            at=(0, 100),
+        ),
+        of(2, call("r-1"), trace=2, at=(10, 90)),
+    )
+    assert duplicates(store) == {"1": None, "2": "1"}
+    assert store.rows()["1"]["ttft_ms"] is None
 
 
 def test_two_refused_calls_at_one_time_are_two(store: Store) -> None:

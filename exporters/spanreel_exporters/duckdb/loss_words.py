@@ -44,6 +44,10 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
         "spans of other tools of which one reading failed; the others were used",
         "report it, with the span's attributes",
     ),
+    "duplicates_failed": (
+        "batches in which spans of one call could not be looked for; each span there counts as a call",
+        "report it, with the trace",
+    ),
     "embedding_vector_cut": (
         "embedding vectors in imported attributes, kept as their number of dimensions",
         "nothing; the numbers stay with the exporter",

@@ -67,7 +67,11 @@ def settle_calls(batch: Batch) -> None:
     old = {(entry.raw.trace_id, entry.raw.span_id): entry for entry in stored}
     told += [_told(entry.raw, entry.canonical) for entry in stored]
     calls = [one for one in told if isinstance(one, Told)]
-    kept = settle([*steps, *(one for one in told if not isinstance(one, Told))], calls)
+    try:
+        kept = settle([*steps, *(one for one in told if not isinstance(one, Told))], calls)
+    except Exception:  # whatever is told, it must not keep the store from taking it
+        batch.lose("duplicates_failed")
+        return
     for index, raw in enumerate(batch.spans):
         found = kept.get((raw.trace_id, raw.span_id))
         if found is not None:

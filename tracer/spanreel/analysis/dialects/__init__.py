@@ -33,7 +33,7 @@ from spanreel.analysis.dialects import (
     vercel,
 )
 from spanreel.analysis.dialects.reading import dump
-from spanreel.analysis.dialects.vocabulary import BILLED_KINDS
+from spanreel.analysis.dialects.vocabulary import BILLED_KINDS, maker
 from spanreel.analysis.record import Canonical, RawSpan
 
 Lose = Callable[[str], None]
@@ -86,6 +86,10 @@ _SINGLE: Final = tuple(
     for item in fields(Canonical)
     if item.name not in {*_USAGE, *_COST, "kind", "name", "dialect", "documents", "attributes"}
 )
+
+
+_SILENT: Final = frozenset({openinference.NAME, openllmetry.NAME, traceloop.NAME})
+"""Dialects whose packages do not always tell the provider of a client that they know."""
 
 
 def _ignore(_reason: str) -> None:
@@ -151,6 +155,8 @@ def _finished(row: Canonical, raw: RawSpan) -> Canonical:
     if row.kind not in BILLED_KINDS:  # a total of the calls below, or a repetition of one
         for name in (*_USAGE, *_COST):
             setattr(row, name, None)
+    elif row.provider is None and row.dialect in _SILENT:
+        row.provider = maker(row.request_model)
     if row.kind == "tool":
         row.tool_name = row.tool_name or row.name
     if row.kind == "retrieval" and row.documents:

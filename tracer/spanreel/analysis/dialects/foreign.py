@@ -41,6 +41,8 @@ SESSION_KEYS: Final = (
     "conversationId",
     "ls_session_id",
 )
+_LONGEST_S: Final = 7 * 86_400
+"""Longest wait for a first token that is believed."""
 USER_KEYS: Final = ("user_id", "userId", "user")
 
 
@@ -164,9 +166,9 @@ def reported_cost(row: Canonical, value: object) -> None:
 def first_token(row: Canonical, raw: RawSpan, *, at_ns: int | None = None, seconds: object = None) -> None:
     """Time to first token: from a time of day or from seconds."""
     told = number(seconds)
-    if told is not None and told >= 0:
+    if told is not None and 0 <= told <= _LONGEST_S:
         row.ttft_ms = told * 1e3
-    elif at_ns is not None and at_ns >= raw.start_ns:
+    elif at_ns is not None and 0 <= at_ns - raw.start_ns <= _LONGEST_S * 1_000_000_000:
         row.ttft_ms = (at_ns - raw.start_ns) / 1e6
 
 

@@ -131,12 +131,7 @@ def _model(row: Canonical, raw: RawSpan, asked: Mapping[str, Any], answered: Map
         first(told, "id", "response_id", "responseId")
     )
     row.service_tier = words(told.get("service_tier"))
-    row.provider = (
-        row.provider
-        or _maker(raw.name)
-        or _prefixed(row.request_model)
-        or vocabulary.maker(row.request_model)
-    )
+    row.provider = row.provider or _maker(raw.name) or _prefixed(row.request_model)
 
 
 def _langchain(answered: Mapping[str, Any]) -> dict[str, Any]:
@@ -324,7 +319,7 @@ def _piece(piece: Mapping[str, Any]) -> list[Part]:
     """One entry of `message.contents`."""
     inner = mapping(piece.get("message_content"))
     call = mapping(piece.get("tool_call")) or mapping(inner.get("tool_call"))
-    kind = inner.get("type")
+    kind = words(inner.get("type"))
     if call and kind in {None, "tool_use", "tool_call", "function_call"}:
         part = _call(call)
         return [part] if part else []

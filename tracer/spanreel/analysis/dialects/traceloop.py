@@ -44,9 +44,12 @@ def normalise(raw: RawSpan, lose: Callable[[str], None]) -> Canonical:
     row.kind = (
         "retrieval" if _retrieves(words(get.get("traceloop.entity.name")) or "", asked) else kind or "span"
     )
+    named = words(get.get("tool.name"))
+    if row.kind == "chain" and named and "tool.arguments" in get:  # LlamaIndex's agents run a tool as a task
+        row.kind, asked = "tool", get["tool.arguments"]
     _wrapped(row, asked)
     if row.kind == "tool":
-        row.tool_name = words(get.get("gen_ai.tool.name")) or words(get.get("traceloop.entity.name"))
+        row.tool_name = words(get.get("gen_ai.tool.name")) or named or words(get.get("traceloop.entity.name"))
         row.input, row.output = json_text(tool_arguments(asked)), json_text(tool_result(answered))
     elif row.kind == "retrieval":
         row.input = json_text(foreign.query_of(unwrapped(asked, "inputs")))
