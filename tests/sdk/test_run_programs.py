@@ -357,11 +357,12 @@ print("interrupted", count, flush=True)
     )
     child, terminal = pty.fork()
     if child == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored where the tests run in a shell's background
         os.chdir(place.folder)
         os.execve(PYTHON, [*RUN, str(place.store), "--", PYTHON, "app.py"], place.environment)
     seen = _read_until(terminal, lambda text: "tty" in text and text.endswith("\n"))
     os.write(terminal, b"\x03")
-    seen += _read_until(terminal, lambda text: "interrupted" in text)
+    seen += _read_until(terminal, lambda text: "interrupted" in text and text.endswith("\n"))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     os.close(terminal)
     assert "tty True" in seen
